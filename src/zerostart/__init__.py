@@ -1,0 +1,1 @@
+"""Zero-Start: refine the class logits of a frozen DEIMv2 detector with language, and test whether it helps."""

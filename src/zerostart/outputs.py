@@ -1,0 +1,60 @@
+"""Write outputs so that a killed run leaves nothing half-written and equal results are equal bytes."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def output_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends without an exception."""
+    path = Path(path)
+    temporary = path.with_name(f".tmp-{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def rounded(value: Any, digits: int = 6) -> Any:
+    """Round every float in a nested structure.
+
+    Raises ValueError on NaN and infinity, which JSON does not know and DVC cannot compare.
+    """
+    if isinstance(value, dict):
+        return {str(key): rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot be written to JSON")
+        return round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return value
+
+
+def write_json(path: str | Path, value: Any, digits: int = 6) -> None:
+    """Write JSON with sorted keys and floats rounded to `digits` decimals."""
+    with output_file(path) as temporary:
+        temporary.write_text(json.dumps(rounded(value, digits), indent=1, sort_keys=True) + "\n")

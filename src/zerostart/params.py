@@ -1,0 +1,114 @@
+"""params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from zerostart.errors import InputError
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
+# `dvc exp run -S lr.head=1e-5` writes `1e-05`, which YAML 1.1 reads as a string: pydantic's lax mode coerces it back.
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Integer = Annotated[int, BeforeValidator(_no_bool)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Count = Annotated[Integer, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lambdas(_Frozen):
+    """Weights of the composite score S = map·mAP + ar_critical·AR_critical."""
+
+    map: NotNegative
+    ar_critical: NotNegative
+
+
+class LearningRates(_Frozen):
+    """AdamW learning rates: the fusion in phase 1, then the fusion and the class head delta in phase 2."""
+
+    warmup: Positive
+    fusion: Positive
+    head: Positive
+
+
+class Epochs(_Frozen):
+    """Upper bounds of the epochs of each phase; 0 skips the phase and keeps its starting point."""
+
+    warmup: Annotated[Integer, Field(ge=0, le=1000)]
+    head: Annotated[Integer, Field(ge=0, le=1000)]
+
+
+class Params(_Frozen):
+    """Every parameter of the main pipeline. Swept knobs are top-level, the rest is grouped."""
+
+    dataset: Name
+    """Name of a card in data/datasets/."""
+    prompt_set: Literal["plain", "descriptive", "ensemble"]
+    """How a class becomes sentences (data/prompts/<dataset>.yaml)."""
+    text_encoder: Name
+    """`minilm`, an open_clip tag `name/pretrained`, or `name/path-to-a-local-checkpoint`."""
+    seed: Annotated[Integer, Field(ge=0)]
+    mode: Literal["residual", "replace"]
+    """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
+    alpha_init: Number
+    """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start")."""
+    alpha_per_class: bool
+    sigma: Positive
+    """Standard deviation of the projection at the start (weight_init `normal`)."""
+    weight_init: Literal["normal", "xavier"]
+    tau: Annotated[Number, Field(ge=0.01, le=1.0)]
+    """Temperature at the start; log tau is learned and clamped to [0.01, 1]."""
+    projector: Literal["linear", "mlp"]
+    dropout: Annotated[NotNegative, Field(lt=1)]
+    """Dropout of the MLP projector."""
+    center_similarity: bool
+    """Subtract from S its mean over the classes, so that a common offset per query cannot act as a confidence."""
+    augment_views: Annotated[Integer, Field(ge=0, le=3)]
+    """Flipped views of the training images in the cache, beside the plain one: horizontal, vertical, both."""
+    batch_size: Count
+    """Images per optimiser step."""
+    weight_decay: NotNegative
+    patience: Count
+    """Epochs without a better composite on val before a phase stops."""
+    lambdas: Lambdas
+    lr: LearningRates
+    epochs: Epochs
+    bootstrap_samples: Annotated[Integer, Field(ge=100)]
+    """Resamples of the test images behind each 95 % interval."""
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the parameters are expected there") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a mapping of parameter names to values is expected")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: dict) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown parameter '{key}'"
+    if problem["type"] == "missing":
+        return f"parameter '{key}' is missing"
+    return f"parameter '{key}' is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
