@@ -1,0 +1,203 @@
+"""Stage `evaluate`: judge baseline and refined detector on `test`, the only stage that reads it.
+
+The thresholds of the operating points are chosen on `val`.
+"""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from zerostart.bootstrap import Interval, paired_bootstrap
+from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
+from zerostart.coco_metrics import METRICS, CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.errors import InputError, run_stage
+from zerostart.feature_cache import load_view
+from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes
+from zerostart.fusion_checkpoint import load_fusion
+from zerostart.operating_point import OperatingPoint, best_threshold, confusion_rows
+from zerostart.outputs import output_file, write_json
+from zerostart.params import Params, load_params
+from zerostart.pictures import changes, draw_changes
+from zerostart.refinement import refined_logits
+from zerostart.splits import read_split
+
+COCO, FEATURES, RAW, REFINEMENT = Path("data/coco"), Path("data/features"), Path("data/raw"), "models/head_tuning"
+METRICS_FILE, PER_CLASS_FILE = Path("metrics/evaluate.json"), Path("metrics/per_class.json")
+PLOTS = Path("plots")
+DETECTORS = ("baseline", "refined")
+PR_STEP = 4
+"""Every fourth of the 101 recall points of a precision-recall curve is written."""
+
+
+class Split(NamedTuple):
+    """One split with the cached boxes and the logits of both detectors."""
+
+    ground_truth: dict[str, Any]
+    boxes: np.ndarray
+    image_id: np.ndarray
+    logits: dict[str, np.ndarray]
+    evaluator: FrozenBoxEvaluator
+
+
+class Report(NamedTuple):
+    """Everything found out about one detector on `test`."""
+
+    coco: CocoMetrics
+    point: OperatingPoint
+    recall: np.ndarray
+    matches: list[ClassMatches]
+    bins: list[Bin]
+    metrics: dict[str, float]
+
+
+def main() -> str:
+    params = load_params()
+    val, test = (load_split(name, params.dataset) for name in ("val", "test"))
+    critical = test.ground_truth["info"]["critical"]
+    reports = {}
+    for name in DETECTORS:
+        threshold = best_threshold(val.evaluator, val.logits[name])
+        reports[name] = judge(test, test.logits[name], threshold, critical, params)
+    intervals = paired_bootstrap(
+        reports["baseline"].matches,
+        reports["refined"].matches,
+        class_indices(test.evaluator.classes, critical),
+        params.lambdas,
+        params.bootstrap_samples,
+        params.seed,
+    )
+    write_metrics(reports, intervals)
+    write_plots(reports, test.evaluator.classes)
+    write_pictures(test, reports, critical, RAW / params.dataset)
+    print(table(reports, intervals))
+    return verdict(reports, intervals["composite"])
+
+
+def load_split(name: str, dataset: str) -> Split:
+    """Read one split; raises InputError when it is missing, of another data set, or differs from its features."""
+    path = COCO / f"{name}.json"
+    ground_truth = read_split(name)
+    if ground_truth["info"]["dataset"] != dataset:
+        found = ground_truth["info"]["dataset"]
+        raise InputError(f"{path}: made from the data set {found!r}; {dataset!r} (params.yaml) is expected")
+    view = load_view(FEATURES, name)
+    try:
+        evaluator = FrozenBoxEvaluator(view.boxes, view.image_id, ground_truth)
+    except InputError as error:
+        raise InputError(f"{FEATURES / name} and {path}: {error}") from None
+    fusion = load_fusion(REFINEMENT, evaluator.classes)
+    baseline = np.asarray(view.logits)
+    logits = {"baseline": baseline, "refined": refined_logits(fusion, view.hidden, baseline)}
+    return Split(ground_truth, np.asarray(view.boxes), np.asarray(view.image_id), logits, evaluator)
+
+
+def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str], params: Params) -> Report:
+    """All numbers of one detector at the given score threshold."""
+    sizes = image_sizes(split.ground_truth, split.image_id)
+    found = detections(logits, split.boxes, sizes, split.image_id)
+    coco = evaluate_coco(split.ground_truth, found, critical, params.lambdas)
+    matches = split.evaluator.match(logits)
+    point = OperatingPoint(split.evaluator, logits, threshold)
+    recall = point.recall()
+    score, correct = scored_detections(matches)
+    metrics = coco.summary() | {
+        "critical_recall": mean_over_classes(recall, class_indices(split.evaluator.classes, critical)),
+        "calibration_error": expected_calibration_error(score, correct),
+    }
+    return Report(coco, point, recall, matches, reliability(score, correct), metrics)
+
+
+def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval]) -> None:
+    """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class."""
+    baseline, refined = (reports[name].metrics for name in DETECTORS)
+    comparison = {
+        "baseline": baseline,
+        "delta": delta(reports),
+        "interval": {name: interval._asdict() for name, interval in intervals.items()},
+        "threshold": {name: reports[name].point.threshold for name in DETECTORS},
+    }
+    write_json(METRICS_FILE, refined | comparison)
+    per_class: dict[str, dict[str, dict[str, float]]] = {}
+    for name, report in reports.items():
+        for k, (class_name, values) in enumerate(report.coco.per_class.items()):
+            if values["AP"] is not None:  # a class without an object in `test` has no numbers
+                per_class.setdefault(class_name, {})[name] = values | {"recall": float(report.recall[k])}
+    write_json(PER_CLASS_FILE, per_class)
+
+
+def delta(reports: dict[str, Report]) -> dict[str, float]:
+    """refined − baseline of every metric."""
+    return {name: value - reports["baseline"].metrics[name] for name, value in reports["refined"].metrics.items()}
+
+
+def write_plots(reports: dict[str, Report], classes: list[str]) -> None:
+    """Write the tables behind the plots, in the order of the classes."""
+    per_class, curves, calibration = [], [], []
+    for k, class_name in enumerate(classes):
+        for name, report in reports.items():
+            precision = report.coco.precision_at_50(k)
+            if precision is None:
+                continue
+            values = report.coco.per_class[class_name]
+            per_class.append((class_name, name, *(f"{values[metric]:.6f}" for metric in ("AP", "AP50", "AR"))))
+            points = range(0, len(precision), PR_STEP)
+            curves += [(class_name, name, f"{i / 100:.2f}", f"{precision[i]:.4f}") for i in points]
+    for name, report in reports.items():
+        calibration += [(name, f"{b.confidence:.4f}", f"{b.precision:.4f}", b.count) for b in report.bins]
+        cells = confusion_rows(report.point.confusion(), classes)
+        write_csv(PLOTS / f"confusion_{name}.csv", ("actual", "predicted", "count"), cells)
+    write_csv(PLOTS / "per_class.csv", ("class", "detector", "AP", "AP50", "AR"), per_class)
+    write_csv(PLOTS / "pr.csv", ("class", "detector", "recall", "precision"), curves)
+    write_csv(PLOTS / "calibration.csv", ("detector", "confidence", "precision", "count"), calibration)
+
+
+def write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+    with output_file(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def write_pictures(split: Split, reports: dict[str, Report], critical: list[str], raw: Path) -> None:
+    """Draw the critical objects that only one of the detectors finds."""
+    files = {image["id"]: raw / image["file_name"] for image in split.ground_truth["images"]}
+
+    def open_image(image_id: int) -> Image.Image:
+        if not files[image_id].is_file():
+            raise InputError(f"{files[image_id]}: no such file; {COCO / 'test.json'} lists it as image {image_id}")
+        return Image.open(files[image_id])
+
+    points = {name: report.point for name, report in reports.items()}
+    won, lost = changes(split.evaluator, split.logits, points, critical)
+    titles = {"won": "Critical objects that only the refined detector finds"}
+    titles["lost"] = "Critical objects that only the baseline finds"
+    for name, found in (("won", won), ("lost", lost)):
+        with output_file(PLOTS / "images" / f"{name}.png") as path:
+            draw_changes(found, titles[name], open_image).save(path)
+
+
+def table(reports: dict[str, Report], intervals: dict[str, Interval]) -> str:
+    """The comparison as aligned text, one metric a line."""
+    lines = [f"{'test':<20}{'baseline':>10}{'refined':>10}{'delta':>10}   95 % interval of the delta"]
+    differences = delta(reports)
+    for name in (*METRICS, "critical_recall", "calibration_error"):
+        baseline, refined = (reports[detector].metrics[name] for detector in DETECTORS)
+        interval = f"   [{intervals[name].low:+.4f}, {intervals[name].high:+.4f}]" if name in intervals else ""
+        lines.append(f"{name:<20}{baseline:>10.4f}{refined:>10.4f}{differences[name]:>+10.4f}{interval}")
+    return "\n".join(lines)
+
+
+def verdict(reports: dict[str, Report], interval: Interval) -> str:
+    """One sentence: what the test images say about the composite, and how sure it is."""
+    difference = delta(reports)["composite"]
+    bounds = f"its 95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]"
+    if interval.low <= 0 <= interval.high:
+        return f"composite {difference:+.4f}: {bounds} includes 0, so no difference is shown on these test images"
+    direction = "better" if interval.low > 0 else "worse"
+    return f"composite {difference:+.4f}: {bounds} excludes 0, the refined detector is {direction} on these test images"
+
+
+if __name__ == "__main__":
+    run_stage(main)

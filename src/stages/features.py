@@ -1,0 +1,37 @@
+"""features: one pass of the frozen detector over every split, and over flipped views of train, to the cache."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from zerostart.coco_metrics import class_names
+from zerostart.detector import load_detector
+from zerostart.errors import run_stage
+from zerostart.feature_cache import FLIPS, view_name
+from zerostart.features import write_view
+from zerostart.outputs import output_folder
+from zerostart.params import load_params
+from zerostart.splits import read_split
+
+
+def main() -> str:
+    params = load_params()
+    started = time.monotonic()
+    cocos = {split: read_split(split) for split in ("train", "val", "test")}
+    classes = class_names(cocos["train"])
+    detector = load_detector(f"data/baselines/{params.dataset}", classes)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    images = Path("data/raw") / params.dataset
+    passes = 0
+    with output_folder("data/features") as folder:
+        for split, coco in cocos.items():
+            for view in range(1 + params.augment_views if split == "train" else 1):
+                write_view(folder / view_name(split, view), detector, coco, images, FLIPS[view])
+                passes += len(coco["images"])
+    seconds = time.monotonic() - started
+    return f"data/features: {passes} images seen in {seconds:.0f} s ({passes / seconds:.0f} images/s)"
+
+
+if __name__ == "__main__":
+    run_stage(main)

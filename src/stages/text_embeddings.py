@@ -1,0 +1,48 @@
+"""Stage `text_embeddings`: embed each class once with the frozen text encoder."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from zerostart.errors import InputError, run_stage
+from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.params import load_params
+from zerostart.text_encoders import class_cosines, class_embeddings, load_text_encoder
+
+SENTENCES = Path("data/prompts_expanded.json")
+
+
+def main() -> str:
+    params = load_params()
+    sentences = _read_sentences()
+    embeddings = class_embeddings(load_text_encoder(params.text_encoder), sentences)
+    with output_folder("data/text_embeddings") as folder:
+        np.save(folder / "embeddings.npy", embeddings, allow_pickle=False)
+        write_json(folder / "classes.json", list(sentences))
+    _write_cosines(list(sentences), class_cosines(embeddings))
+    count, size = embeddings.shape
+    return f"text_embeddings: {count} classes, {size} dimensions ({params.text_encoder})"
+
+
+def _read_sentences() -> dict[str, list[str]]:
+    try:
+        return {entry["class"]: entry["sentences"] for entry in json.loads(SENTENCES.read_text())}
+    except FileNotFoundError:
+        raise InputError(f"{SENTENCES}: no such file; stage prompts writes it") from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError(f"{SENTENCES}: a list of classes with sentences, as stage prompts writes it, is expected") from None
+
+
+def _write_cosines(classes: list[str], cosines: np.ndarray) -> None:
+    with output_file("plots/class_cosines.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["class_a", "class_b", "cosine"])
+        for class_a, row in zip(classes, cosines, strict=True):
+            for class_b, cosine in zip(classes, row, strict=True):
+                writer.writerow([class_a, class_b, f"{round(cosine, 6) + 0.0:.6f}"])  # + 0.0 turns -0.0 into 0.0
+
+
+if __name__ == "__main__":
+    run_stage(main)

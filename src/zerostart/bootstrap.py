@@ -1,0 +1,106 @@
+"""Paired bootstrap over images: how sure is a difference between two detectors on the same test images?
+
+Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentile intervals). A resample draws N
+images with replacement; both detectors are judged on the same resample. Matching is per image and so is done
+once: a resample only weights every image by how often it was drawn.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from zerostart.coco_metrics import composite
+from zerostart.frozen_box_metrics import ClassMatches, average_precision
+from zerostart.params import Lambdas
+
+LEVEL = (2.5, 97.5)
+"""Percentiles of a 95 % interval."""
+
+
+class Interval(NamedTuple):
+    """A 95 % interval of a difference refined − baseline."""
+
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    baseline: list[ClassMatches],
+    refined: list[ClassMatches],
+    critical: list[int],
+    lambdas: Lambdas,
+    samples: int,
+    seed: int,
+) -> dict[str, Interval]:
+    """95 % percentile intervals of refined − baseline in mAP, AR_critical and composite.
+
+    baseline, refined: matches of the same images (`FrozenBoxEvaluator.match`); critical: indices of the critical
+    classes. A class without an object in a resample is left out of that resample's means, for both detectors; a
+    resample without any critical object has no AR_critical and is left out of the intervals that need it.
+    """
+    weights = resample_weights(len(baseline[0].objects), samples, np.random.default_rng(seed))
+    before, after = (_scores(matches, critical, lambdas, weights) for matches in (baseline, refined))
+    return {name: _interval(after[name] - before[name]) for name in before}
+
+
+def resample_weights(images: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """N×B float64: how often each of N images is in each of B resamples of N images."""
+    return rng.multinomial(images, np.full(images, 1 / images), size=samples).T.astype(np.float64)
+
+
+def weighted_metrics(matches: list[ClassMatches], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AP@[.50:.95] and AR@[.50:.95], both K×B, where image n counts weights[n, b] times; NaN without an object.
+
+    Equal to COCO's on the images repeated that often, but for scores tied within an image.
+    """
+    ap, ar = np.full((2, len(matches), weights.shape[1]), np.nan)
+    for k, match in enumerate(matches):
+        positives = match.objects @ weights
+        drawn = positives > 0
+        ap[k, drawn], ar[k, drawn] = _class_metrics(match, weights[:, drawn], positives[drawn])
+    return ap, ar
+
+
+def _class_metrics(match: ClassMatches, weights: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ranks = np.flatnonzero(match.true_positive.any(axis=0))
+    detections = _detections_up_to(ranks, match.image, weights)
+    ap = np.zeros(weights.shape[1])
+    ar = np.zeros(weights.shape[1])
+    for hit in match.true_positive[:, ranks]:
+        true_positives = np.cumsum(weights[match.image[ranks[hit]]], axis=0)
+        ap += average_precision(true_positives, detections[hit], positives)
+        ar += true_positives[-1] / positives if hit.any() else 0.0
+    levels = len(match.true_positive)
+    return ap / levels, ar / levels
+
+
+def _detections_up_to(ranks: np.ndarray, image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """M×B: weighted number of detections up to and including each of M ranks.
+
+    Counting them per image first (M×N) makes one matrix product of it: far less work than a cumulative sum over
+    all detections in every resample.
+    """
+    images = len(weights)
+    segment = np.searchsorted(ranks, np.arange(ranks.max(initial=-1) + 1))  # the first rank not before a detection
+    cell = segment * images + image[: len(segment)]
+    counts = np.bincount(cell, minlength=len(ranks) * images).reshape(len(ranks), images)
+    return np.cumsum(counts, axis=0).astype(np.float64) @ weights
+
+
+def _scores(matches: list[ClassMatches], critical: list[int], lambdas: Lambdas, weights: np.ndarray) -> dict[str, np.ndarray]:
+    ap, ar = weighted_metrics(matches, weights)
+    mean_ap, ar_critical = _mean_of_drawn(ap), _mean_of_drawn(ar[critical])
+    return {"mAP": mean_ap, "AR_critical": ar_critical, "composite": composite(mean_ap, ar_critical, lambdas)}
+
+
+def _mean_of_drawn(values: np.ndarray) -> np.ndarray:
+    """Mean over the classes (K×B -> B) that are not NaN; NaN where all are."""
+    drawn = ~np.isnan(values)
+    count = drawn.sum(axis=0)
+    total = np.where(drawn, values, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def _interval(differences: np.ndarray) -> Interval:
+    low, high = np.percentile(differences[~np.isnan(differences)], LEVEL)
+    return Interval(float(low), float(high))

@@ -1,0 +1,130 @@
+"""The dataset card (data/datasets/<name>.yaml): what a dataset's classes are and where its files lie."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zerostart.errors import InputError
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitFiles(_Frozen):
+    """Where one split lies. All paths are relative to the dataset's folder."""
+
+    annotations: Name
+    """coco: the JSON file; voc: the folder of the XML files; yolo: the folder of the label files."""
+    images: Name
+    """The folder of the images. coco: the folder that `file_name` starts from."""
+    list: Name | None = None
+    """voc: a text file with one file stem per line. yolo: one image path per line; without it every image in `images`."""
+
+
+class Splits(_Frozen):
+    train: SplitFiles
+    val: SplitFiles
+    test: SplitFiles
+
+
+class Card(_Frozen):
+    """One dataset."""
+
+    name: Name
+    """Equal to the card's file name; the data lie in data/raw/<name>."""
+    format: Literal["coco", "voc", "yolo"]
+    obtain: Name
+    """How a user gets the data: what follows "no such folder; ..."."""
+    prompts: Name
+    """Name of a file in data/prompts/, without its suffix."""
+    classes: tuple[Name, ...]
+    """Their order gives the class ids 0..K-1."""
+    critical: tuple[Name, ...]
+    """The classes that AR_critical averages over."""
+    splits: Splits
+    aliases: dict[Name, Name] = {}
+    """Class name in the source: class name of this card. Several names may become one class."""
+    names: tuple[Name, ...] | None = None
+    """yolo: the class names in the order of the label files' indices; without it `names` of the dataset's data.yaml."""
+
+    def class_of(self, source_name: str) -> str:
+        """The card's name for a class of the source."""
+        return self.aliases.get(source_name, source_name)
+
+
+def load_card(name: str, folder: str | Path = "data/datasets") -> Card:
+    """Read and check the card of a dataset.
+
+    Raises InputError when there is no such card (listing those that exist), when it is not valid YAML or has an unknown,
+    missing or mistyped key, and when its classes, critical classes, aliases or splits contradict each other.
+    """
+    existing = sorted(path.stem for path in Path(folder).glob("*.yaml"))
+    if name not in existing:
+        known = ", ".join(existing) or "none"
+        raise InputError(f"{folder}: no card for dataset '{name}'; a file <name>.yaml is expected there, existing: {known}")
+    path = Path(folder) / f"{name}.yaml"
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a mapping with name, format, classes and so on is expected")
+    try:
+        card = Card.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+    if card.name != name:
+        raise InputError(f"{path}: 'name' is '{card.name}'; the file's own name, '{name}', is expected")
+    _check_classes(card, path)
+    _check_format(card, path)
+    return card
+
+
+def _explain(problem: dict) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing"
+    return f"key '{key}' is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _check_classes(card: Card, path: Path) -> None:
+    if len(card.classes) < 2:
+        raise InputError(
+            f"{path}: 'classes' has {len(card.classes)} entry; at least 2 are expected, because text acts only through "
+            f"the cosines between classes"
+        )
+    for key in ("classes", "critical", "names"):
+        if repeated := _first_repeated(getattr(card, key) or ()):
+            raise InputError(f"{path}: '{repeated}' stands twice in '{key}'; each name is expected once")
+    if not card.critical:
+        raise InputError(f"{path}: 'critical' is empty; at least one class is expected, or AR_critical is undefined")
+    for critical in card.critical:
+        if critical not in card.classes:
+            raise InputError(f"{path}: critical class '{critical}' is not in 'classes' ({', '.join(card.classes)})")
+    for source, target in card.aliases.items():
+        if target not in card.classes:
+            raise InputError(f"{path}: alias '{source}' stands for '{target}', not in 'classes' ({', '.join(card.classes)})")
+        if source in card.classes:
+            raise InputError(f"{path}: alias '{source}' is itself in 'classes'; only other names of the source are expected")
+
+
+def _check_format(card: Card, path: Path) -> None:
+    for split, files in card.splits:
+        if card.format == "voc" and files.list is None:
+            raise InputError(f"{path}: key 'splits.{split}.list' is missing; format voc expects a file with one stem per line")
+        if card.format == "coco" and files.list is not None:
+            raise InputError(f"{path}: key 'splits.{split}.list' has no meaning in format coco; its JSON file lists the images")
+    if card.format != "yolo" and card.names is not None:
+        raise InputError(f"{path}: key 'names' has a meaning in format yolo only, not in {card.format}")
+
+
+def _first_repeated(names: Sequence[str]) -> str | None:
+    return next((name for index, name in enumerate(names) if name in names[:index]), None)

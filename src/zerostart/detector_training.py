@@ -1,0 +1,213 @@
+"""Phase 1: train a DEIMv2 detector with its own loss. The result is the frozen baseline of every experiment after it."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from tqdm import tqdm
+from transformers import Deimv2ForObjectDetection
+
+from zerostart.augmentation import augment
+from zerostart.errors import InputError
+from zerostart.images import pixel_values
+from zerostart.outputs import output_file
+from zerostart.params import Count, Integer, Name, NotNegative, Number, Positive
+
+
+class TrainingParams(BaseModel):
+    """Parameters of one detector training (pipelines/detector/params.yaml)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: Literal["atto", "femto"]
+    init: Name | None
+    """Official `.pth` checkpoint to start from; null means random weights."""
+    image_size: Annotated[Integer, Field(ge=64, multiple_of=32)]
+    """Side of the square input, pixels."""
+    num_queries: Count
+    num_denoising: Count
+    extra_images: Annotated[Integer, Field(ge=0)]
+    """Further generated training images (synthetic data only)."""
+    freeze_batch_norm: bool
+    """Keep BatchNorm's statistics and affine fixed (right for `init`)."""
+    local_loss: bool
+    """Add D-FINE's fine-grained localisation and distillation losses to MAL and the box losses."""
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    head_lr_scale: Positive
+    """Learning rate of the class heads, as a multiple of `lr`."""
+    warmup_steps: Annotated[Integer, Field(ge=0)]
+    weight_decay: NotNegative
+    clip_norm: Positive
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)]
+    patience: Count
+    seed: Annotated[Integer, Field(ge=0)]
+
+
+@dataclass
+class TrainingState:
+    """Everything a killed training needs to go on as if it had not been killed."""
+
+    model: Deimv2ForObjectDetection
+    ema: Deimv2ForObjectDetection
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    best_score: float = -1.0
+    best_epoch: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write the state to `path`, replacing it in one step."""
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": [self.epoch, self.step, self.best_score, self.best_epoch],
+        }
+        with output_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Continue from `path`."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step, self.best_score, self.best_epoch = state["counters"]
+
+
+def make_optimizer(model: Deimv2ForObjectDetection, params: TrainingParams) -> torch.optim.AdamW:
+    """AdamW with DEIMv2's habits: no decay on norms and biases, an own rate for the class heads."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        head = "class_embed" in name or "enc_score_head" in name
+        decays = parameter.ndim > 1
+        groups.setdefault((head, decays), []).append(parameter)
+    return torch.optim.AdamW(
+        {
+            "params": members,
+            "lr": params.lr * (params.head_lr_scale if head else 1.0),
+            "weight_decay": params.weight_decay if decays else 0.0,
+        }
+        for (head, decays), members in groups.items()
+    )
+
+
+def rate_factor(step: int, total: int, warmup: int) -> float:
+    """Linear warm-up, then half a cosine down to 2 % of the learning rate."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def update_ema(ema: torch.nn.Module, model: torch.nn.Module, step: int, decay: float) -> None:
+    """Exponential moving average of weights and BatchNorm statistics; the decay itself warms up (official EMA)."""
+    rate = 1 - decay * (1 - math.exp(-(step + 1) / 300))
+    with torch.no_grad():
+        for averaged, current in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
+            if averaged.is_floating_point():
+                averaged.lerp_(current, rate)
+            else:
+                averaged.copy_(current)
+
+
+def epoch_batches(
+    images: Tensor, targets: list[dict[str, Tensor]], params: TrainingParams, epoch: int
+) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
+    """Shuffled, augmented batches of one epoch; a function of seed and epoch alone, so that a resumed run repeats it."""
+    generator = torch.Generator().manual_seed(params.seed * 100_003 + epoch)
+    order = torch.randperm(len(images), generator=generator)
+    for chosen in order.split(params.batch_size):
+        if len(chosen) < params.batch_size:
+            return
+        batch = images[chosen].to(torch.float32).div_(255)
+        yield augment(batch, [targets[index] for index in chosen.tolist()], generator)
+
+
+def train_epoch(
+    state: TrainingState,
+    images: Tensor,
+    targets: list[dict[str, Tensor]],
+    params: TrainingParams,
+    device: torch.device,
+) -> float:
+    """One pass over the training images; returns the mean loss. Raises InputError when the loss is not finite."""
+    state.model.train()
+    if params.freeze_batch_norm:
+        freeze_batch_norm(state.model)
+    steps = len(images) // params.batch_size
+    torch.manual_seed(params.seed * 100_003 + state.epoch)  # the denoising queries draw from the global generator
+    rates = [group.setdefault("initial_lr", group["lr"]) for group in state.optimizer.param_groups]
+    total = 0.0
+    batches = epoch_batches(images, targets, params, state.epoch)
+    for batch, batch_targets in tqdm(batches, total=steps, desc=f"epoch {state.epoch + 1}", disable=None):
+        factor = rate_factor(state.step, steps * params.epochs, params.warmup_steps)
+        for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        pixels = batch.to(device).contiguous(memory_format=torch.channels_last)
+        labels = [{key: value.to(device) for key, value in target.items()} for target in batch_targets]
+        loss = state.model(pixel_values=pixels, labels=labels).loss
+        if not torch.isfinite(loss):
+            raise InputError(f"epoch {state.epoch + 1}: the loss is {loss.item()}; lower `lr` or `clip_norm`")
+        state.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), params.clip_norm)
+        state.optimizer.step()
+        update_ema(state.ema, state.model, state.step, params.ema_decay)
+        state.step += 1
+        total += loss.item()
+    return total / steps
+
+
+def freeze_batch_norm(model: torch.nn.Module) -> None:
+    """BatchNorm in eval mode: its statistics stay as they are."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+
+
+@torch.inference_mode()
+def predict(model: Deimv2ForObjectDetection, images: Tensor, batch_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Eval-mode logits (N×Q×K) and boxes (N×Q×4, cxcywh) of uint8 images (N×3×S×S)."""
+    model.eval()
+    outputs = [model(pixel_values=pixel_values(chunk).to(device)) for chunk in images.split(batch_size)]
+    logits = torch.cat([output.logits for output in outputs])
+    return logits.cpu(), torch.cat([output.pred_boxes for output in outputs]).cpu()
+
+
+def train(
+    state: TrainingState,
+    images: Tensor,
+    targets: list[dict[str, Tensor]],
+    params: TrainingParams,
+    checkpoint: Path,
+    score: Callable[[Deimv2ForObjectDetection], float],
+    report: Callable[[int, float, float], None],
+    keep: Callable[[Deimv2ForObjectDetection], None],
+) -> None:
+    """Train until `epochs` or `patience` is used up, resuming from `checkpoint` when it exists.
+
+    images: N×3×S×S uint8. `score(ema)` is the number to maximise on val; `report(epoch, loss, score)` is called after every
+    epoch, `keep(ema)` after every epoch that is the best so far.
+    """
+    device = next(state.model.parameters()).device
+    if checkpoint.is_file():
+        state.load(checkpoint)
+    while state.epoch < params.epochs and state.epoch - state.best_epoch < params.patience:
+        loss = train_epoch(state, images, targets, params, device)
+        state.epoch += 1
+        value = score(state.ema)
+        report(state.epoch, loss, value)
+        if value > state.best_score:
+            state.best_score, state.best_epoch = value, state.epoch
+            keep(state.ema)
+        state.save(checkpoint)

@@ -1,0 +1,62 @@
+"""The feature cache: what a frozen detector says of every image, computed once and memory-mapped ever after."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from zerostart.errors import InputError
+
+FLIPS = ((False, False), (True, False), (False, True), (True, True))
+"""(horizontal, vertical) flips of the cached views, in the order in which `augment_views` adds them."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One pass of the frozen detector over one split, as memory-mapped arrays."""
+
+    hidden: np.ndarray
+    """N×Q×D_v float32: features of the queries after the last decoder layer."""
+    logits: np.ndarray
+    """N×Q×K float32: the detector's own class logits, LQE included."""
+    boxes: np.ndarray
+    """N×Q×4 float32: cxcywh as fractions of the image, clamped to [0, 1] as in DEIMv2's loss."""
+    image_id: np.ndarray
+    """N int64: ids of the split's COCO file, in its order."""
+
+
+ARRAYS = ("hidden", "logits", "boxes", "image_id")
+
+
+def view_name(split: str, view: int) -> str:
+    """Folder of a view: view 0 is the plain one."""
+    return split if view == 0 else f"{split}_view{view}"
+
+
+def load_view(folder: str | Path, name: str) -> View:
+    """Open a cached view read-only without reading it into memory.
+
+    Raises InputError when an array is missing or the arrays do not belong together.
+    """
+    paths = {array: Path(folder) / name / f"{array}.npy" for array in ARRAYS}
+    for path in paths.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; the stage `features` writes it")
+    view = View(**{array: np.load(path, mmap_mode="r") for array, path in paths.items()})
+    counts = {array: len(getattr(view, array)) for array in ARRAYS}
+    if len(set(counts.values())) != 1:
+        raise InputError(f"{Path(folder) / name}: the arrays differ in their number of images: {counts}")
+    return view
+
+
+def flip_targets(targets: list[dict[str, Tensor]], flip: tuple[bool, bool]) -> list[dict[str, Tensor]]:
+    """The targets (cxcywh) of mirrored images."""
+    flipped = []
+    for target in targets:
+        boxes = target["boxes"].clone()
+        for axis, wanted in enumerate(flip):
+            if wanted:
+                boxes[:, axis] = 1 - boxes[:, axis]
+        flipped.append({"class_labels": target["class_labels"], "boxes": boxes})
+    return flipped

@@ -1,0 +1,50 @@
+"""Read the images of a COCO split at the detector's input size, decoding ahead of the consumer."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zerostart.errors import InputError
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    """One image as RGB uint8 (3×size×size), resized bilinearly without keeping the aspect ratio, as DEIMv2 does.
+
+    Raises InputError when the file is missing or cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except OSError as error:
+        raise InputError(f"{path}: not a readable image ({error})") from None
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+def image_batches(coco: dict, folder: str | Path, size: int, batch_size: int) -> Iterator[Tensor]:
+    """The images of `coco`, in its order, as uint8 batches (B×3×size×size).
+
+    Threads decode the next batches while the caller works on the present one; memory holds a few batches only.
+    """
+    paths = [Path(folder) / image["file_name"] for image in coco["images"]]
+    chunks = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+
+    def read_chunk(chunk: list[Path]) -> Tensor:
+        return torch.from_numpy(np.stack([read_image(path, size) for path in chunk]))
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        pending = [pool.submit(read_chunk, chunk) for chunk in chunks[:4]]
+        for index in range(len(chunks)):
+            batch = pending.pop(0).result()
+            if index + 4 < len(chunks):
+                pending.append(pool.submit(read_chunk, chunks[index + 4]))
+            yield batch
+
+
+def pixel_values(images: Tensor) -> Tensor:
+    """uint8 images (B×3×S×S) as the detector's float32 input in [0, 1], stored channels-last (faster on CPU)."""
+    return images.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,136 @@
+"""Class descriptions written by people (data/prompts/*.yaml) and how a prompt set turns them into sentences."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zerostart.errors import InputError
+
+PromptSet = Literal["plain", "descriptive", "ensemble"]
+
+
+class _DistinctKeys(yaml.SafeLoader):
+    """A SafeLoader that refuses a key given twice, where YAML keeps the last: a class would lose its descriptions."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"plain keys are expected, line {key.start_mark.line + 1} has another one")
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key '{key.value}' stands twice in one mapping, again in line {line}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class Prompts(BaseModel):
+    """One prompt file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    descriptions: dict[str, list[str]]
+    """For each class one or more noun phrases."""
+    templates: list[str] = []
+    """Sentences with one `{}`, which stands for a description."""
+    names: dict[str, str] = {}
+    """Plain names of the classes whose identifier is not a word, e.g. rolled-in_scale: rolled-in scale."""
+
+
+def load_prompts(path: str | Path) -> Prompts:
+    """Read and check a prompt file.
+
+    Raises InputError when the file is missing or not YAML, has an unknown or mistyped key, an empty description or
+    plain name, or a template without exactly one `{}`.
+    """
+    try:
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _DistinctKeys)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the class descriptions are expected there") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a mapping with 'descriptions', and optionally 'templates' and 'names', is expected")
+    try:
+        prompts = Prompts.model_validate(raw)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        message = f"{path}: '{key}': {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        raise InputError(message) from None
+    _check_texts(prompts, path)
+    return prompts
+
+
+def _check_texts(prompts: Prompts, path: str | Path) -> None:
+    for name, descriptions in prompts.descriptions.items():
+        if not descriptions:
+            raise InputError(f"{path}: class '{name}' has no description; at least one is expected")
+        for position, description in enumerate(descriptions, start=1):
+            if not description.strip():
+                raise InputError(f"{path}: description {position} of class '{name}' is empty")
+    for name, plain in prompts.names.items():
+        if not plain.strip():
+            raise InputError(f"{path}: the plain name of class '{name}' is empty")
+    for position, template in enumerate(prompts.templates, start=1):
+        if template.count("{}") != 1:
+            raise InputError(
+                f"{path}: template {position} is '{template}'; exactly one {{}} is expected in it, for the description"
+            )
+
+
+def expand_prompts(prompts: Prompts, classes: Sequence[str], prompt_set: PromptSet, path: str | Path) -> dict[str, list[str]]:
+    """The sentences of every class, in the order of `classes` (the dataset card's).
+
+    `plain`: the class name; `descriptive`: the descriptions; `ensemble`: every template filled with every description.
+    `path` is the prompt file, named in errors.
+
+    Raises InputError when there are fewer than two classes, when the file is for other classes, when an ensemble has no
+    template, and when a sentence occurs twice (two classes with equal sentences could not be told apart).
+    """
+    if len(classes) < 2:
+        raise InputError(
+            f"{path}: the dataset has {len(classes)} class ({', '.join(classes)}); at least 2 are expected, because "
+            f"text acts only through the cosines between classes"
+        )
+    _check_classes(prompts, classes, path)
+    if prompt_set == "ensemble" and not prompts.templates:
+        raise InputError(f"{path}: prompt_set 'ensemble' needs at least one entry under 'templates'")
+    sentences = {name: _sentences(prompts, name, prompt_set) for name in classes}
+    _check_distinct(sentences, path)
+    return sentences
+
+
+def _sentences(prompts: Prompts, name: str, prompt_set: PromptSet) -> list[str]:
+    if prompt_set == "plain":
+        return [prompts.names.get(name, name)]
+    descriptions = prompts.descriptions[name]
+    if prompt_set == "descriptive":
+        return list(descriptions)
+    return [template.replace("{}", text) for template in prompts.templates for text in descriptions]
+
+
+def _check_classes(prompts: Prompts, classes: Sequence[str], path: str | Path) -> None:
+    missing = [name for name in classes if name not in prompts.descriptions]
+    unexpected = [name for name in [*prompts.descriptions, *prompts.names] if name not in classes]
+    if missing or unexpected:
+        raise InputError(
+            f"{path}: the prompts are not for the dataset's classes: missing {', '.join(missing) or 'none'}; "
+            f"unexpected {', '.join(dict.fromkeys(unexpected)) or 'none'}"
+        )
+
+
+def _check_distinct(sentences: dict[str, list[str]], path: str | Path) -> None:
+    owner: dict[str, str] = {}
+    for name, texts in sentences.items():
+        for text in texts:
+            key = " ".join(text.casefold().split())  # the tokenizers ignore case and spacing as well
+            if key in owner:
+                raise InputError(
+                    f"{path}: the sentence '{text}' occurs twice, for class '{owner[key]}' and for class '{name}'; "
+                    f"each is expected once, or the classes could not be told apart"
+                )
+            owner[key] = name

@@ -1,0 +1,36 @@
+"""Read the validated splits that the stage `dataset` writes."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zerostart.errors import InputError
+
+
+def read_split(split: str, folder: str | Path = "data/coco") -> dict:
+    """The COCO JSON of `train`, `val` or `test`; raises InputError when the stage `dataset` has not written it."""
+    path = Path(folder) / f"{split}.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; the stage `dataset` writes it")
+    return json.loads(path.read_text())
+
+
+def split_targets(coco: dict) -> list[dict[str, Tensor]]:
+    """Ground truth per image, in the order of `coco["images"]`.
+
+    Each entry has `class_labels` (M int64) and `boxes` (M×4 float32, cxcywh as a fraction of the image).
+    """
+    objects: dict[int, list[dict]] = {image["id"]: [] for image in coco["images"]}
+    for annotation in coco["annotations"]:
+        objects[annotation["image_id"]].append(annotation)
+    targets = []
+    for image in coco["images"]:
+        found = objects[image["id"]]
+        xywh = torch.tensor([item["bbox"] for item in found], dtype=torch.float64).reshape(-1, 4)
+        scale = torch.tensor([image["width"], image["height"]] * 2, dtype=torch.float64)
+        cxcywh = torch.cat([xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:]], dim=1) / scale
+        labels = torch.tensor([item["category_id"] for item in found], dtype=torch.int64)
+        targets.append({"class_labels": labels, "boxes": cxcywh.to(torch.float32)})
+    return targets

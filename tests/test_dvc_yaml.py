@@ -1,0 +1,46 @@
+"""dvc.yaml names every module that a stage's result depends on, so that no stale result passes for a fresh one."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
+PLUMBING = {"errors", "outputs", "params"}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Names of the zerostart modules that a file imports, directly or through others."""
+    found: set[str] = set()
+    pending = [path]
+    while pending:
+        for node in ast.walk(ast.parse(pending.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zerostart."):
+                name = node.module.removeprefix("zerostart.")
+                if name not in found:
+                    found.add(name)
+                    pending.append(ROOT / "src/zerostart" / f"{name}.py")
+    return found - PLUMBING
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_are_the_modules_that_the_stage_imports(stage):
+    script = f"src/stages/{stage}.py"
+    modules = {f"src/zerostart/{name}.py" for name in imported_modules(ROOT / script)}
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
+    assert listed == modules | {script}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_that_a_stage_reads_is_declared(stage):
+    script = ast.parse((ROOT / f"src/stages/{stage}.py").read_text())
+    read = {
+        node.attr
+        for node in ast.walk(script)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
+    }
+    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert read <= declared
