@@ -4,7 +4,6 @@ import csv
 import importlib.util
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,14 +129,6 @@ def test_thresholds_come_from_val(stage):
     after = json.loads(Path("metrics/evaluate.json").read_text())["threshold"]
     odds = [value["baseline"] / (1 - value["baseline"]) for value in (before, after)]
     assert odds[1] == pytest.approx(odds[0] / np.e, rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("delta_interval", "word"), [((0.001, 0.2), "better"), ((-0.2, -0.001), "worse"), ((-0.1, 0.1), "includes 0")]
-)
-def test_verdict(stage, delta_interval, word):
-    reports = {name: SimpleNamespace(metrics={"composite": 0.5}) for name in ("baseline", "refined")}
-    assert word in stage.module.verdict(reports, stage.module.Interval(*delta_interval))
 
 
 def test_refusals(stage):

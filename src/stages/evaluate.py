@@ -13,7 +13,8 @@ from PIL import Image
 
 from zerostart.bootstrap import Interval, paired_bootstrap
 from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
-from zerostart.coco_metrics import METRICS, CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.coco_metrics import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.comparison import table, verdict
 from zerostart.errors import InputError, run_stage
 from zerostart.feature_cache import load_view
 from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes
@@ -70,11 +71,11 @@ def main() -> str:
         params.bootstrap_samples,
         params.seed,
     )
-    write_metrics(reports, intervals)
+    metrics = write_metrics(reports, intervals)
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
-    print(table(reports, intervals))
-    return verdict(reports, intervals["composite"])
+    print(table(metrics))
+    return verdict(metrics)
 
 
 def load_split(name: str, dataset: str) -> Split:
@@ -111,12 +112,12 @@ def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str
     return Report(coco, point, recall, matches, reliability(score, correct), metrics)
 
 
-def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval]) -> None:
+def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval]) -> dict:
     """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class."""
     baseline, refined = (reports[name].metrics for name in DETECTORS)
     comparison = {
         "baseline": baseline,
-        "delta": delta(reports),
+        "delta": {name: refined[name] - baseline[name] for name in refined},
         "interval": {name: interval._asdict() for name, interval in intervals.items()},
         "threshold": {name: reports[name].point.threshold for name in DETECTORS},
     }
@@ -127,11 +128,7 @@ def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval]) ->
             if values["AP"] is not None:  # a class without an object in `test` has no numbers
                 per_class.setdefault(class_name, {})[name] = values | {"recall": float(report.recall[k])}
     write_json(PER_CLASS_FILE, per_class)
-
-
-def delta(reports: dict[str, Report]) -> dict[str, float]:
-    """refined − baseline of every metric."""
-    return {name: value - reports["baseline"].metrics[name] for name, value in reports["refined"].metrics.items()}
+    return refined | comparison
 
 
 def write_plots(reports: dict[str, Report], classes: list[str]) -> None:
@@ -176,27 +173,6 @@ def write_pictures(split: Split, reports: dict[str, Report], critical: list[str]
     for name, found in (("won", won), ("lost", lost)):
         with output_file(PLOTS / "images" / f"{name}.png") as path:
             draw_changes(found, titles[name], open_image).save(path)
-
-
-def table(reports: dict[str, Report], intervals: dict[str, Interval]) -> str:
-    """The comparison as aligned text, one metric a line."""
-    lines = [f"{'test':<20}{'baseline':>10}{'refined':>10}{'delta':>10}   95 % interval of the delta"]
-    differences = delta(reports)
-    for name in (*METRICS, "critical_recall", "calibration_error"):
-        baseline, refined = (reports[detector].metrics[name] for detector in DETECTORS)
-        interval = f"   [{intervals[name].low:+.4f}, {intervals[name].high:+.4f}]" if name in intervals else ""
-        lines.append(f"{name:<20}{baseline:>10.4f}{refined:>10.4f}{differences[name]:>+10.4f}{interval}")
-    return "\n".join(lines)
-
-
-def verdict(reports: dict[str, Report], interval: Interval) -> str:
-    """One sentence: what the test images say about the composite, and how sure it is."""
-    difference = delta(reports)["composite"]
-    bounds = f"its 95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]"
-    if interval.low <= 0 <= interval.high:
-        return f"composite {difference:+.4f}: {bounds} includes 0, so no difference is shown on these test images"
-    direction = "better" if interval.low > 0 else "worse"
-    return f"composite {difference:+.4f}: {bounds} excludes 0, the refined detector is {direction} on these test images"
 
 
 if __name__ == "__main__":

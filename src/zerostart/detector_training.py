@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,10 +57,20 @@ class TrainingState:
     model: Deimv2ForObjectDetection
     ema: Deimv2ForObjectDetection
     optimizer: torch.optim.Optimizer
-    epoch: int = 0
     step: int = 0
-    best_score: float = -1.0
-    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    """One row per finished epoch: epoch, loss and the scores on val, `mAP` among them."""
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    @property
+    def best_epoch(self) -> int:
+        """The (first) epoch with the highest mAP on val; 0 before any."""
+        best = max((row["mAP"] for row in self.history), default=None)
+        return next((index for index, row in enumerate(self.history, 1) if row["mAP"] == best), 0)
 
     def save(self, path: Path) -> None:
         """Write the state to `path`, replacing it in one step."""
@@ -68,7 +78,8 @@ class TrainingState:
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "counters": [self.epoch, self.step, self.best_score, self.best_epoch],
+            "step": self.step,
+            "history": self.history,
         }
         with output_file(path) as temporary:
             torch.save(state, temporary)
@@ -79,7 +90,7 @@ class TrainingState:
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.best_score, self.best_epoch = state["counters"]
+        self.step, self.history = state["step"], state["history"]
 
 
 def make_optimizer(model: Deimv2ForObjectDetection, params: TrainingParams) -> torch.optim.AdamW:
@@ -190,24 +201,22 @@ def train(
     targets: list[dict[str, Tensor]],
     params: TrainingParams,
     checkpoint: Path,
-    score: Callable[[Deimv2ForObjectDetection], float],
-    report: Callable[[int, float, float], None],
+    score: Callable[[Deimv2ForObjectDetection], dict[str, float]],
+    report: Callable[[list[dict[str, float]]], None],
     keep: Callable[[Deimv2ForObjectDetection], None],
 ) -> None:
     """Train until `epochs` or `patience` is used up, resuming from `checkpoint` when it exists.
 
-    images: N×3×S×S uint8. `score(ema)` is the number to maximise on val; `report(epoch, loss, score)` is called after every
-    epoch, `keep(ema)` after every epoch that is the best so far.
+    images: N×3×S×S uint8. `score(ema)` gives the numbers on val, of which `mAP` is maximised; `keep(ema)` is called after
+    every epoch that is the best so far, `report(history)` after every epoch.
     """
     device = next(state.model.parameters()).device
     if checkpoint.is_file():
         state.load(checkpoint)
     while state.epoch < params.epochs and state.epoch - state.best_epoch < params.patience:
         loss = train_epoch(state, images, targets, params, device)
-        state.epoch += 1
-        value = score(state.ema)
-        report(state.epoch, loss, value)
-        if value > state.best_score:
-            state.best_score, state.best_epoch = value, state.epoch
+        state.history.append({"epoch": state.epoch + 1, "loss": loss, **score(state.ema)})
+        if state.best_epoch == state.epoch:
             keep(state.ema)
+        report(state.history)
         state.save(checkpoint)

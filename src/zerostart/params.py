@@ -102,7 +102,12 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+        raise InputError(f"{path}: {explain_problems(error)}") from None
+
+
+def explain_problems(error: ValidationError) -> str:
+    """Every problem of a parameter file in words, with the key's dotted name and its value."""
+    return "; ".join(_explain(problem) for problem in error.errors())
 
 
 def _explain(problem: dict) -> str:

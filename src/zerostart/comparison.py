@@ -1,0 +1,40 @@
+"""The comparison of baseline and refined detector in words: `python -m zerostart.comparison` prints the last evaluation."""
+
+import json
+from pathlib import Path
+
+from zerostart.errors import InputError, run_stage
+
+METRICS = ("mAP", "AP50", "AP75", "AR_critical", "composite", "mAP_without_normal", "critical_recall", "calibration_error")
+
+
+def table(metrics: dict) -> str:
+    """metrics/evaluate.json as aligned text, one metric a line."""
+    lines = [f"{'test':<20}{'baseline':>10}{'refined':>10}{'delta':>10}   95 % interval of the delta"]
+    for name in METRICS:
+        bounds = metrics["interval"].get(name)
+        interval = f"   [{bounds['low']:+.4f}, {bounds['high']:+.4f}]" if bounds else ""
+        numbers = f"{metrics['baseline'][name]:>10.4f}{metrics[name]:>10.4f}{metrics['delta'][name]:>+10.4f}"
+        lines.append(f"{name:<20}{numbers}{interval}")
+    return "\n".join(lines)
+
+
+def verdict(metrics: dict) -> str:
+    """One sentence: what the test images say about the composite, and how sure it is."""
+    low, high = (metrics["interval"]["composite"][bound] for bound in ("low", "high"))
+    found = f"composite {metrics['delta']['composite']:+.4f}, 95 % interval [{low:+.4f}, {high:+.4f}]"
+    if low <= 0 <= high:
+        return f"{found}: it includes 0, so no difference is shown on these test images"
+    return f"{found}: it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"
+
+
+def main() -> str:
+    path = Path("metrics/evaluate.json")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `dvc repro` writes it")
+    metrics = json.loads(path.read_text())
+    return f"{table(metrics)}\n{verdict(metrics)}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

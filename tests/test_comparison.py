@@ -1,0 +1,34 @@
+import json
+
+import pytest
+
+from zerostart import comparison
+from zerostart.errors import InputError
+
+
+def metrics(low, high):
+    values = dict.fromkeys(comparison.METRICS, 0.5)
+    delta = dict.fromkeys(comparison.METRICS, 0.0123)
+    return values | {"baseline": values, "delta": delta, "interval": {"composite": {"low": low, "high": high}}}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "word"), [((0.001, 0.2), "better"), ((-0.2, -0.001), "worse"), ((-0.1, 0.1), "no difference is shown")]
+)
+def test_verdict_follows_the_interval(bounds, word):
+    assert word in comparison.verdict(metrics(*bounds))
+
+
+def test_table_has_a_line_per_metric_and_the_interval_where_there_is_one():
+    lines = comparison.table(metrics(-0.1, 0.1)).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(comparison.METRICS)
+    assert [line for line in lines[1:] if "[" in line][0].split()[:4] == ["composite", "0.5000", "0.5000", "+0.0123"]
+
+
+def test_main_reads_the_last_evaluation_or_says_how_to_make_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"metrics/evaluate.json: no such file; `dvc repro` writes it"):
+        comparison.main()
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/evaluate.json").write_text(json.dumps(metrics(0.1, 0.2)))
+    assert comparison.main().endswith("the refined detector is better on these test images")
