@@ -22,7 +22,7 @@ def test_verdict_follows_the_interval(bounds, word):
 def test_table_has_a_line_per_metric_and_the_interval_where_there_is_one():
     lines = comparison.table(metrics(-0.1, 0.1)).splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(comparison.METRICS)
-    assert [line for line in lines[1:] if "[" in line][0].split()[:4] == ["composite", "0.5000", "0.5000", "+0.0123"]
+    assert next(line for line in lines[1:] if "[" in line).split()[:4] == ["composite", "0.5000", "0.5000", "+0.0123"]
 
 
 def test_main_reads_the_last_evaluation_or_says_how_to_make_it(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 Reads data/raw/DATASET, its card and pipelines/detector/params.yaml. A killed training goes on where it was.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def main() -> str:
         images, targets = torch.cat([images, more[0]]), targets + more[1]
     val = load_images(cocos["val"], raw, params.image_size)
 
-    baseline = Path("data/baselines") / dataset
-    best, resume = baseline.with_name(f".tmp-best-{dataset}"), baseline.with_name(f".tmp-resume-{dataset}.pt")
+    output = Path("models/detector") / dataset
+    best, resume = output.with_name(f".tmp-best-{dataset}"), output.with_name(f".tmp-resume-{dataset}.pt")
     curve = Path(f"plots/detector_{dataset}.csv")
 
     def score(ema: torch.nn.Module) -> dict[str, float]:
@@ -47,9 +48,9 @@ def main() -> str:
             pd.DataFrame(history).to_csv(temporary, index=False, float_format="%.6f")
 
     train(state, images, targets, params, resume, score, report, lambda ema: _save(ema, best))
-    _save(load_detector(best, card.classes), baseline)
+    _save(load_detector(best, card.classes), output)
     test = judge(
-        load_detector(baseline, card.classes).to(device),
+        load_detector(output, card.classes).to(device),
         load_images(cocos["test"], raw, params.image_size),
         cocos["test"],
         device,
@@ -57,7 +58,8 @@ def main() -> str:
     summary = {name: test.summary()[name] for name in ("mAP", "AP50", "AP75")}
     write_json(f"metrics/detector_{dataset}.json", {"test": summary, "best_epoch": state.best_epoch, "epochs": state.epoch})
     resume.unlink()
-    return f"{baseline}: epoch {state.best_epoch} of {state.epoch}, test mAP {summary['mAP']:.3f}, AP50 {summary['AP50']:.3f}"
+    shutil.rmtree(best)
+    return f"{output}: epoch {state.best_epoch} of {state.epoch}, test mAP {summary['mAP']:.3f}, AP50 {summary['AP50']:.3f}"
 
 
 def _save(model: torch.nn.Module, folder: Path) -> None:

@@ -124,7 +124,7 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: the baseline cannot be read: {str(error).splitlines()[0]}") from None
-    trained_for = [config.id2label[index] for index in range(config.num_labels)]
+    trained_for = [config.id2label[index] for index in sorted(config.id2label)]
     if trained_for != list(classes):
         raise InputError(
             f"{folder / 'config.json'}: the baseline was trained for the classes {trained_for},"

@@ -124,7 +124,9 @@ def update_ema(ema: torch.nn.Module, model: torch.nn.Module, step: int, decay: f
     """Exponential moving average of weights and BatchNorm statistics; the decay itself warms up (official EMA)."""
     rate = 1 - decay * (1 - math.exp(-(step + 1) / 300))
     with torch.no_grad():
-        for averaged, current in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
+        # Not state_dict(), which names a tied head several times: it would be averaged as often.
+        pairs = zip((*ema.parameters(), *ema.buffers()), (*model.parameters(), *model.buffers()), strict=True)
+        for averaged, current in pairs:
             if averaged.is_floating_point():
                 averaged.lerp_(current, rate)
             else:

@@ -20,7 +20,8 @@ def read_image(path: Path, size: int) -> np.ndarray:
     try:
         with Image.open(path) as image:
             resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    except OSError as error:
+    # Pillow reports a broken PNG as a SyntaxError or ValueError, and a size that could exhaust memory in its own way.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a readable image ({error})") from None
     return np.asarray(resized).transpose(2, 0, 1)
 

@@ -57,11 +57,18 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; `init` expects an official DEIMv2 .pth file") from None
     except Exception as error:  # torch raises many types for a damaged or foreign file
-        raise InputError(f"{path}: not a readable .pth file of plain tensors: {str(error).splitlines()[0]}") from None
-    if not isinstance(checkpoint, dict) or not ("model" in checkpoint or "ema" in checkpoint):
-        raise InputError(f"{path}: not an official DEIMv2 checkpoint, which has the key 'model' or 'ema'")
-    weights = checkpoint["ema"]["module"] if "ema" in checkpoint else checkpoint["model"]
+        raise InputError(f"{path}: not a readable .pth file of plain tensors ({type(error).__name__})") from None
+    weights = _weights_of(checkpoint)
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise InputError(f"{path}: not an official DEIMv2 checkpoint, which has tensors by name in 'ema' ('module') or 'model'")
     return rename_weights(weights)
+
+
+def _weights_of(checkpoint: object) -> object:
+    if not isinstance(checkpoint, dict):
+        return None
+    ema = checkpoint.get("ema")
+    return ema.get("module") if isinstance(ema, dict) else checkpoint.get("model")
 
 
 def rename_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
