@@ -4,13 +4,14 @@
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
 VENV ?= .venv
-INSTALLED = $(VENV)/.installed
+# A copy of the lock file that was installed: an equal one means that there is nothing to do.
+INSTALLED = $(VENV)/installed.lock
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint baseline clean
+.PHONY: help repro test lint baseline clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -31,11 +32,13 @@ baseline: $(INSTALLED)
 	dvc repro pipelines/detector/dvc.yaml:detector@$(DATASET)
 	cp models/detector/$(DATASET)/* data/baselines/$(DATASET)/
 
-$(INSTALLED): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	touch $@
+$(INSTALLED): FORCE
+	@cmp --silent requirements.lock $@ || { \
+	  $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+	  cp requirements.lock $@; }
+FORCE:
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots
