@@ -8,16 +8,18 @@ MIN_VISIBLE = 0.4  # an object of which a crop keeps less than this share of its
 
 
 def augment(
-    images: Tensor, targets: list[dict[str, Tensor]], generator: torch.Generator
+    images: Tensor, targets: list[dict[str, Tensor]], generator: torch.Generator, zoom: bool = True
 ) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """Return augmented copies of float images (B×3×S×S in [0, 1]) and their targets (cxcywh fractions).
 
-    Every image is flipped each way with probability 1/2 and, with probability 1/2, seen through a window of 0.6 to 1.2
-    times its size (parts outside the image repeat by reflection; what was reflected is not labelled).
+    Every image is flipped each way with probability 1/2 and, if `zoom`, with probability 1/2 seen through a window of 0.6 to
+    1.2 times its size (parts outside the image repeat by reflection; what was reflected is not labelled).
     """
     count = len(images)
     flips = torch.where(torch.rand(count, 2, generator=generator) < 0.5, -1.0, 1.0)
-    window = torch.where(torch.rand(count, generator=generator) < 0.5, 0.6 + 0.6 * torch.rand(count, generator=generator), 1.0)
+    window = torch.where(
+        torch.rand(count, generator=generator) < 0.5 * zoom, 0.6 + 0.6 * torch.rand(count, generator=generator), 1.0
+    )
     # The window's centre moves so far that a window smaller than the image stays inside it.
     shift = (2 * torch.rand(count, 2, generator=generator) - 1) * (1 - window).clamp(min=0)[:, None]
     matrix = torch.zeros(count, 2, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
@@ -38,6 +38,8 @@ class TrainingParams(BaseModel):
     local_loss: bool
     """Add D-FINE's fine-grained localisation and distillation losses to MAL and the box losses."""
     epochs: Count
+    zoom_epochs: Annotated[Integer, Field(ge=0)]
+    """First epochs, with zoom-and-shift crops; the others are closer to what val and test look like."""
     batch_size: Count
     lr: Positive
     head_lr_scale: Positive
@@ -48,6 +50,17 @@ class TrainingParams(BaseModel):
     ema_decay: Annotated[Number, Field(ge=0, lt=1)]
     patience: Count
     seed: Annotated[Integer, Field(ge=0)]
+
+    @field_validator("num_queries")
+    @classmethod
+    def _enough_to_select_from(cls, value: int, info: ValidationInfo) -> int:
+        if "image_size" not in info.data:  # it is wrong itself, and reported
+            return value
+        side = info.data["image_size"]
+        positions = (side // 16) ** 2 + (side // 32) ** 2
+        if value > positions:
+            raise ValueError(f"the queries are selected among {positions} positions when image_size is {side}")
+        return value
 
 
 @dataclass
@@ -72,9 +85,10 @@ class TrainingState:
         best = max((row["mAP"] for row in self.history), default=None)
         return next((index for index, row in enumerate(self.history, 1) if row["mAP"] == best), 0)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, params: TrainingParams) -> None:
         """Write the state to `path`, replacing it in one step."""
         state = {
+            "params": params.model_dump(),
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -84,9 +98,12 @@ class TrainingState:
         with output_file(path) as temporary:
             torch.save(state, temporary)
 
-    def load(self, path: Path) -> None:
-        """Continue from `path`."""
+    def load(self, path: Path, params: TrainingParams) -> None:
+        """Continue from `path`; raises InputError when that training was started with other parameters."""
         state = torch.load(path, weights_only=True)
+        changed = [name for name, value in params.model_dump().items() if state["params"].get(name) != value]
+        if changed:
+            raise InputError(f"{path}: this training was started with another {', '.join(changed)}; delete it to start anew")
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -143,7 +160,7 @@ def epoch_batches(
         if len(chosen) < params.batch_size:
             return
         batch = images[chosen].to(torch.float32).div_(255)
-        yield augment(batch, [targets[index] for index in chosen.tolist()], generator)
+        yield augment(batch, [targets[index] for index in chosen.tolist()], generator, zoom=epoch < params.zoom_epochs)
 
 
 def train_epoch(
@@ -168,9 +185,7 @@ def train_epoch(
             group["lr"] = rate * factor
         pixels = batch.to(device).contiguous(memory_format=torch.channels_last)
         labels = [{key: value.to(device) for key, value in target.items()} for target in batch_targets]
-        loss = state.model(pixel_values=pixels, labels=labels).loss
-        if not torch.isfinite(loss):
-            raise InputError(f"epoch {state.epoch + 1}: the loss is {loss.item()}; lower `lr` or `clip_norm`")
+        loss = _finite_loss(state, pixels, labels)
         state.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), params.clip_norm)
@@ -179,6 +194,17 @@ def train_epoch(
         state.step += 1
         total += loss.item()
     return total / steps
+
+
+def _finite_loss(state: TrainingState, pixels: Tensor, labels: list[dict[str, Tensor]]) -> Tensor:
+    try:
+        loss = state.model(pixel_values=pixels, labels=labels).loss
+        problem = None if torch.isfinite(loss) else f"the loss is {loss.item()}"
+    except ValueError as error:  # the matcher refuses boxes that are NaN before there is a loss
+        problem = str(error).splitlines()[0]
+    if problem:
+        raise InputError(f"epoch {state.epoch + 1}: the training diverged ({problem}); lower `lr` or `clip_norm`")
+    return loss
 
 
 def freeze_batch_norm(model: torch.nn.Module) -> None:
@@ -211,14 +237,19 @@ def train(
 
     images: N×3×S×S uint8. `score(ema)` gives the numbers on val, of which `mAP` is maximised; `keep(ema)` is called after
     every epoch that is the best so far, `report(history)` after every epoch.
+
+    Raises InputError when there is less than one batch of images, when the checkpoint is of another training, or when the
+    loss is not finite.
     """
+    if len(images) < params.batch_size:
+        raise InputError(f"`batch_size` is {params.batch_size}, but there are only {len(images)} training images")
     device = next(state.model.parameters()).device
     if checkpoint.is_file():
-        state.load(checkpoint)
+        state.load(checkpoint, params)
     while state.epoch < params.epochs and state.epoch - state.best_epoch < params.patience:
         loss = train_epoch(state, images, targets, params, device)
         state.history.append({"epoch": state.epoch + 1, "loss": loss, **score(state.ema)})
         if state.best_epoch == state.epoch:
             keep(state.ema)
         report(state.history)
-        state.save(checkpoint)
+        state.save(checkpoint, params)

@@ -37,17 +37,24 @@ def view_name(split: str, view: int) -> str:
 def load_view(folder: str | Path, name: str) -> View:
     """Open a cached view read-only without reading it into memory.
 
-    Raises InputError when an array is missing or the arrays do not belong together.
+    Raises InputError when an array is missing or damaged, or the arrays do not belong together.
     """
     paths = {array: Path(folder) / name / f"{array}.npy" for array in ARRAYS}
     for path in paths.values():
         if not path.is_file():
             raise InputError(f"{path}: no such file; the stage `features` writes it")
-    view = View(**{array: np.load(path, mmap_mode="r") for array, path in paths.items()})
+    view = View(**{array: _open_array(path) for array, path in paths.items()})
     counts = {array: len(getattr(view, array)) for array in ARRAYS}
     if len(set(counts.values())) != 1:
         raise InputError(f"{Path(folder) / name}: the arrays differ in their number of images: {counts}")
     return view
+
+
+def _open_array(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r")
+    except (EOFError, ValueError) as error:
+        raise InputError(f"{path}: not a complete .npy array ({error}); the stage `features` writes it") from None
 
 
 def flip_targets(targets: list[dict[str, Tensor]], flip: tuple[bool, bool]) -> list[dict[str, Tensor]]:

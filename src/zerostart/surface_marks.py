@@ -62,15 +62,15 @@ def fracture(rng: np.random.Generator, light: np.ndarray) -> Mark:
     line = draw_line(rng)
     size = _patch_size(line.length)
     path, normals = _arc(line, size, step=2.0)
-    jag = _jag(len(path), rng, spacing=rng.uniform(3, 5), amplitude=rng.uniform(0.5, 2.2))
+    jag = _jag(len(path), rng, spacing=rng.uniform(3, 5), amplitude=rng.uniform(0.1, 0.8))
     path = path + jag[:, None] * normals
     ribbons = [_ribbon(path, _uneven_widths(len(path), line.width, rng))]
-    ribbons += [_branch(path, line, rng) for _ in range(rng.choice(3, p=[0.5, 0.35, 0.15]))]
+    ribbons += [_branch(path, line, rng) for _ in range(rng.choice(3, p=[0.82, 0.14, 0.04]))]
     gap = _fill(ribbons, size)
     side = rng.choice([-1.0, 1.0])
     slip = _bank(path, normals * side, depth=rng.uniform(8, 16), size=size)
-    along = (path[-1] - path[0]) / line.length * rng.choice([-1, 1]) * rng.uniform(2, 4)
-    shade = 1 + np.float32(rng.uniform(0.03, 0.09) * np.sign(side * (normals.mean(0) @ light))) * slip
+    along = (path[-1] - path[0]) / line.length * rng.choice([-1, 1]) * rng.uniform(0.4, 1.6)
+    shade = 1 + np.float32(rng.uniform(0.0, 0.04) * np.sign(side * (normals.mean(0) @ light))) * slip
     return _mark("fracture", (1 - line.contrast * gap) * shade, gap, slip=slip, slip_by=_whole(along))
 
 
@@ -83,14 +83,14 @@ def scratch(rng: np.random.Generator, light: np.ndarray) -> Mark:
     size = _patch_size(line.length)
     path, normals = _arc(line, size, step=2.0)
     tremor = ndimage.gaussian_filter1d(rng.standard_normal(len(path)), 3)
-    path = path + rng.uniform(0, 2.0) * tremor[:, None] * normals
+    path = path + rng.uniform(0, 2.4) * tremor[:, None] * normals
     widths = np.full(len(path), line.width) * _taper(len(path))
     facing = 1.0 if normals.mean(0) @ light > 0 else -1.0
     groove = _fill([_ribbon(path, widths)], size)
     burr_width = rng.uniform(1.0, 1.8)
     offset = facing * (line.width / 2 + burr_width / 2) * normals
     burr = _fill([_ribbon(path + offset, np.full(len(path), burr_width) * _taper(len(path)))], size)
-    gain = (1 - line.contrast * groove) * (1 + np.float32(rng.uniform(0.08, 0.4)) * burr)
+    gain = (1 - line.contrast * groove) * (1 + np.float32(rng.uniform(0.0, 0.18)) * burr)
     return _mark("scratch", gain, groove)
 
 
@@ -128,9 +128,9 @@ def contamination(rng: np.random.Generator, light: np.ndarray) -> Mark:
     if kind == "dust":
         specks = ndimage.gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), 0.9)
         specks = np.clip(specks / specks.std() - 0.3, 0, 1.4)
-        gain = 1 + rng.uniform(0.06, 0.10) * blotch + rng.uniform(0.07, 0.11) * specks * blotch
+        gain = 1 + rng.uniform(0.04, 0.07) * blotch + rng.uniform(0.04, 0.08) * specks * blotch
         return _mark("contamination", gain, blotch, threshold=0.45)
-    darkness = rng.uniform(0.13, 0.22)
+    darkness = rng.uniform(0.08, 0.15)
     # A film dries or thins out from its middle: what is left is a darker border.
     body = blotch * (0.72 + 0.28 * np.exp(-(((blotch - 0.55) / 0.22) ** 2)))
     hue = np.array([0.8, 1.0, 1.25] if kind == "stain" else [1.08, 1.0, 0.86], np.float32)
@@ -230,9 +230,9 @@ def _jag(n: int, rng: np.random.Generator, spacing: float, amplitude: float) -> 
 
 
 def _uneven_widths(n: int, mean: float, rng: np.random.Generator) -> np.ndarray:
-    """n widths between about half and twice the mean, and with exactly that mean."""
+    """n uneven widths with exactly the given mean."""
     knots = np.arange(0, n + 6, 5)
-    factor = np.exp(np.interp(np.arange(n), knots, rng.normal(0, 0.4, len(knots))))
+    factor = np.exp(np.interp(np.arange(n), knots, rng.normal(0, rng.uniform(0.08, 0.3), len(knots))))
     widths = factor * _taper(n)
     return widths * (mean * _taper(n).mean() / widths.mean())
 
