@@ -207,10 +207,11 @@ def test_fracture_and_scratch_are_equally_long_and_dark_as_painted():
 
 def test_only_a_fracture_displaces_the_texture_and_only_a_scratch_has_a_bright_burr():
     marks = {name: [DRAW[name](np.random.default_rng(seed), LIGHT) for seed in range(40)] for name in CLASSES}
-    assert all(mark.slip.max() > 0.9 and mark.slip_by != (0, 0) for mark in marks["fracture"])
+    assert all(mark.slip.max() > 0.9 for mark in marks["fracture"])
+    assert np.mean([mark.slip_by != (0, 0) for mark in marks["fracture"]]) > 0.5  # the others slip less than a pixel
     assert all(mark.slip is None for mark in marks["scratch"])
-    assert max(mark.gain.max() for mark in marks["fracture"]) < 1.1  # one bank is a little brighter
-    assert np.median([mark.gain.max() for mark in marks["scratch"]]) > 1.2
+    assert max(mark.gain.max() for mark in marks["fracture"]) < 1.05  # one bank is a little brighter
+    assert np.median([mark.gain.max() for mark in marks["scratch"]]) > 1.06  # often weak: borderline cases are wanted
 
 
 def test_slip_displaces_and_polish_smooths_the_texture_below():

@@ -14,19 +14,31 @@ from zerostart.params import load_params
 from zerostart.phases import run_phase
 from zerostart.splits import read_split
 
+TEXT = Path("data/text_embeddings")
+
 
 def main() -> str:
     params = load_params()
     classes = class_names(read_split("train"))
-    text = np.load("data/text_embeddings/embeddings.npy")
-    embedded = json.loads(Path("data/text_embeddings/classes.json").read_text())
-    if embedded != classes:
-        raise InputError(f"data/text_embeddings/classes.json: {embedded}, but the data set has the classes {classes}")
+    text = _read_text_embeddings(classes)
     visual_dim = load_view("data/features", "train").hidden.shape[2]
     config = FusionConfig.from_params(params, classes, visual_dim, text.shape[1])
-    fusion = Fusion(config, torch.from_numpy(text)).initialize(params)
+    fusion = Fusion(config, text).initialize(params)
     groups = [{"params": fusion.fusion_parameters(), "lr": params.lr.warmup}]
     return run_phase("warmup", fusion, groups, params.epochs.warmup, params)
+
+
+def _read_text_embeddings(classes: list[str]) -> torch.Tensor:
+    try:
+        text = np.load(TEXT / "embeddings.npy")
+        embedded = json.loads((TEXT / "classes.json").read_text())
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{TEXT}: not readable ({error}); the stage `text_embeddings` writes it") from None
+    if embedded != classes:
+        raise InputError(f"{TEXT / 'classes.json'}: {embedded}, but the data set has the classes {classes}")
+    if text.ndim != 2 or len(text) != len(classes):
+        raise InputError(f"{TEXT / 'embeddings.npy'}: shape {text.shape}; a row for each of {len(classes)} classes is expected")
+    return torch.from_numpy(text)
 
 
 if __name__ == "__main__":

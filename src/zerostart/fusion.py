@@ -89,8 +89,16 @@ class Fusion(nn.Module):
 
     @property
     def tau(self) -> Tensor:
-        """Temperature, clamped to TAU_RANGE."""
-        return self.log_tau.clamp(*(math.log(bound) for bound in TAU_RANGE)).exp()
+        """Temperature."""
+        return self.log_tau.exp()
+
+    @torch.no_grad()
+    def clamp_tau(self) -> None:
+        """Bring tau back into TAU_RANGE, after every optimiser step.
+
+        As CLIP does it. A clamp in the forward pass would have no gradient outside the range: tau could never come back.
+        """
+        self.log_tau.clamp_(*(math.log(bound) for bound in TAU_RANGE))
 
     def similarity(self, hidden: Tensor) -> Tensor:
         """S (…×K) of query features (…×D_v)."""

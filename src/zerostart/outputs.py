@@ -27,15 +27,18 @@ def output_file(path: str | Path) -> Iterator[Path]:
 def output_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends without an exception."""
     path = Path(path)
-    temporary = path.with_name(f".tmp-{path.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
+    for folder in (temporary, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
         os.replace(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, replaced):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

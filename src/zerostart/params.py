@@ -59,7 +59,7 @@ class Params(_Frozen):
     """How a class becomes sentences (data/prompts/<dataset>.yaml)."""
     text_encoder: Name
     """`minilm`, an open_clip tag `name/pretrained`, or `name/path-to-a-local-checkpoint`."""
-    seed: Annotated[Integer, Field(ge=0)]
+    seed: Annotated[Integer, Field(ge=0, lt=2**32)]
     mode: Literal["residual", "replace"]
     """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
     alpha_init: Number
@@ -92,10 +92,10 @@ class Params(_Frozen):
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the parameters are expected there") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping of parameter names to values is expected")
@@ -116,4 +116,5 @@ def _explain(problem: dict) -> str:
         return f"unknown parameter '{key}'"
     if problem["type"] == "missing":
         return f"parameter '{key}' is missing"
-    return f"parameter '{key}' is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    expected = problem["msg"].removeprefix("Value error, ")
+    return f"parameter '{key}' is {problem['input']!r}: {expected[0].lower()}{expected[1:]}"

@@ -46,13 +46,19 @@ class ValidationScore:
 
 @torch.inference_mode()
 def refined_logits(fusion: Fusion, hidden: np.ndarray, logits: np.ndarray, chunk: int = 512) -> np.ndarray:
-    """Refined logits (N×Q×K float32) of cached features (N×Q×D_v) and logits (N×Q×K), `chunk` images at a time."""
+    """Refined logits (N×Q×K float32) of cached features (N×Q×D_v) and logits (N×Q×K), `chunk` images at a time.
+
+    Raises InputError when one of them is not a finite number: it could not be ranked.
+    """
     fusion.eval()
     parts = [
         fusion(torch.from_numpy(np.array(hidden[i : i + chunk])), torch.from_numpy(np.array(logits[i : i + chunk])))
         for i in range(0, len(hidden), chunk)
     ]
-    return torch.cat(parts).numpy()
+    refined = torch.cat(parts)
+    if not torch.isfinite(refined).all():
+        raise InputError("a refined logit is not a finite number; are the cached features, is a learning rate too high?")
+    return refined.numpy()
 
 
 @dataclass
@@ -95,7 +101,7 @@ def train_phase(
         if epoch > 0:
             loss = train_epoch(fusion, optimizer, views, batch_size, generator)
         if not math.isfinite(loss):
-            raise InputError(f"epoch {epoch}: the loss is {loss}; lower the learning rates in params.yaml or raise `tau`")
+            raise InputError(f"epoch {epoch}: the loss is {loss}; {_remedy(epoch)}")
         scores = score(fusion)
         shown = {"alpha": fusion.alpha.mean().item(), "tau": fusion.tau.item()}
         result.history.append({"epoch": epoch, "loss": loss, **scores, **shown})
@@ -107,6 +113,12 @@ def train_phase(
             break
     fusion.load_state_dict(result.best_state)
     return result
+
+
+def _remedy(epoch: int) -> str:
+    if epoch == 0:
+        return "finite cached features and logits are expected; run the stage `features` again"
+    return "lower the learning rates in params.yaml or raise `tau`"
 
 
 def train_epoch(
@@ -124,6 +136,7 @@ def train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        fusion.clamp_tau()
         losses.append(loss.item())
     return float(np.mean(losses))
 

@@ -1,0 +1,124 @@
+"""The matcher and the loss on cached queries against the detector library's own."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import Deimv2Config
+from transformers.loss.loss_deimv2 import Deimv2Loss
+
+from zerostart.matching import match, matching_aware_loss, prepare_targets
+
+CLASSES = 4
+PEER = Deimv2Loss(Deimv2Config(num_labels=CLASSES))
+
+
+def problem(counts, seed=0, queries=12, dtype=torch.float32):
+    """Logits N×Q×K, boxes N×Q×4 of which some lie on the objects, and each image's objects."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def rand(*shape):
+        return torch.rand(*shape, generator=generator, dtype=dtype)
+
+    logits = 6 * rand(len(counts), queries, CLASSES) - 4
+    boxes = torch.cat([rand(len(counts), queries, 2), 0.05 + 0.4 * rand(len(counts), queries, 2)], dim=-1)
+    targets = []
+    for image, count in enumerate(counts):
+        objects = torch.cat([0.2 + 0.6 * rand(count, 2), 0.1 + 0.3 * rand(count, 2)], dim=-1)
+        near = min(count, queries // 2)
+        boxes[image, :near] = objects[:near] + 0.03 * rand(near, 4)
+        labels = torch.randint(CLASSES, (count,), generator=generator)
+        targets.append({"class_labels": labels, "boxes": objects})
+    return logits, boxes.clamp(0, 1), targets
+
+
+def peer_pairs(logits, boxes, targets):
+    """Image, query and object index of every pair, as RTDetrHungarianMatcher gives them."""
+    indices = PEER.matcher({"logits": logits, "pred_boxes": boxes}, targets)
+    pairs = [(image, q, o) for image, pair in enumerate(indices) for q, o in zip(*(p.tolist() for p in pair), strict=True)]
+    return indices, pairs
+
+
+def own_pairs(logits, boxes, targets):
+    matched = match(logits, prepare_targets(boxes, targets))
+    return matched, list(zip(*(part.tolist() for part in matched), strict=True))
+
+
+def loss_and_gradient(logits, loss):
+    value = loss(logits.requires_grad_())
+    return value.item(), torch.autograd.grad(value, logits)[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(0, 10_000), st.integers(6, 15))
+def test_pairs_loss_and_gradient_equal_the_library(counts, seed, queries):
+    logits, boxes, targets = problem(counts, seed, queries)
+    matched, pairs = own_pairs(logits, boxes, targets)
+    indices, expected = peer_pairs(logits, boxes, targets)
+    assert pairs == expected
+    number = max(1, sum(counts))
+    own, own_gradient = loss_and_gradient(
+        logits.clone(), lambda x: matching_aware_loss(x, prepare_targets(boxes, targets), matched)
+    )
+    outputs = {"pred_boxes": boxes}
+    peer, peer_gradient = loss_and_gradient(
+        logits.clone(), lambda x: PEER.loss_labels_mal(outputs | {"logits": x}, targets, indices, number)["loss_mal"]
+    )
+    assert own == pytest.approx(peer, rel=1e-5, abs=1e-7)
+    torch.testing.assert_close(own_gradient, peer_gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_more_objects_than_queries():
+    logits, boxes, targets = problem([9, 2], queries=5)
+    matched, pairs = own_pairs(logits, boxes, targets)
+    assert pairs == peer_pairs(logits, boxes, targets)[1]
+    assert np.bincount(matched[0]).tolist() == [5, 2]
+
+
+def test_images_without_objects():
+    """No pair; p^γ·BCE against 0 of every query and class, divided by 1."""
+    logits, boxes, targets = problem([0, 0])
+    prepared = prepare_targets(boxes, targets)
+    matched = match(logits, prepared)
+    assert [len(part) for part in matched] == [0, 0, 0]
+    p = logits.double().sigmoid()
+    expected = (p**2 * -torch.log1p(-p)).sum().item()
+    assert matching_aware_loss(logits, prepared, matched).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_hand_calculated():
+    """One query on its object with IoU 1/2: label 1/4 at class 2, the other classes are weighted 1/4 (p = 1/2)."""
+    boxes = torch.tensor([[[0.5, 0.5, 0.2, 0.4]]])
+    targets = [{"class_labels": torch.tensor([2]), "boxes": torch.tensor([[0.5, 0.5, 0.4, 0.4]])}]
+    prepared = prepare_targets(boxes, targets)
+    assert prepared.iou[0, 0, 0].item() == pytest.approx(0.5)
+    logits = torch.zeros(1, 1, CLASSES)
+    # at logit 0 every cross-entropy is log 2, whatever the label: 1 matched + 3 others weighted 0.5²
+    expected = (1 + 3 * 0.25) * np.log(2)
+    assert matching_aware_loss(logits, prepared, match(logits, prepared)).item() == pytest.approx(expected)
+
+
+def test_the_matching_follows_the_logits():
+    """Two queries on one object: the one with the higher probability of its class is matched."""
+    boxes = torch.tensor([[[0.5, 0.5, 0.4, 0.4]] * 2])
+    prepared = prepare_targets(boxes, [{"class_labels": torch.tensor([1]), "boxes": boxes[0, :1]}])
+    logits = torch.full((1, 2, CLASSES), -2.0)
+    for better in (0, 1):
+        raised = logits.clone()
+        raised[0, better, 1] = 1.0
+        assert match(raised, prepared)[1].tolist() == [better]
+
+
+def test_selected_targets_are_those_of_the_images():
+    """A batch gives what its images give alone."""
+    logits, boxes, targets = problem([3, 0, 5, 1])
+    prepared = prepare_targets(boxes, targets)
+    chosen = torch.tensor([2, 0])
+    selected = prepared.select(chosen)
+    alone = prepare_targets(boxes[chosen], [targets[2], targets[0]])
+    assert selected.count.tolist() == [5, 3]
+    pairs = match(logits[chosen], selected)
+    assert all(torch.equal(*parts) for parts in zip(pairs, match(logits[chosen], alone), strict=True))
+    losses = [matching_aware_loss(logits[chosen], given, pairs) for given in (selected, alone)]
+    assert losses[0].item() == pytest.approx(losses[1].item())
