@@ -16,6 +16,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 repro: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.params import load_params; run_stage(lambda: load_params() and "params.yaml: checked")'
 	dvc repro
 	@python -m zerostart.comparison
 
@@ -30,6 +31,7 @@ lint: $(INSTALLED)
 DATASET ?= synthetic
 baseline: $(INSTALLED)
 	dvc repro pipelines/detector/dvc.yaml:detector@$(DATASET)
+	mkdir -p data/baselines/$(DATASET)
 	cp models/detector/$(DATASET)/* data/baselines/$(DATASET)/
 
 $(INSTALLED): FORCE

@@ -259,3 +259,11 @@ def test_a_damaged_configuration_is_refused(baseline):
     (baseline / "config.json").write_text('{"d_model": ')
     with pytest.raises(InputError, match="the baseline cannot be read"):
         load_detector(baseline, CLASSES)
+
+
+def test_a_detector_of_the_plain_port_is_refused(tmp_path):
+    save_detector(tiny_detector(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"official_decoder": False}))
+    with pytest.raises(InputError, match=r"config\.json: official_decoder is not true"):
+        load_detector(tmp_path, CLASSES)

@@ -44,3 +44,9 @@ def test_every_parameter_that_a_stage_reads_is_declared(stage):
     }
     declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
     assert read <= declared
+
+
+def test_dependencies_of_detector_training():
+    stage = yaml.safe_load((ROOT / "pipelines/detector/dvc.yaml").read_text())["stages"]["detector"]["do"]
+    modules = {f"src/zerostart/{name}.py" for name in imported_modules(ROOT / "src/stages/detector.py")}
+    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {"src/stages/detector.py"}

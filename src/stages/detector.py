@@ -18,6 +18,7 @@ from zerostart.detector_training import train
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.splits import split_targets
+from zerostart.synthetic import CLASSES
 
 
 def main() -> str:
@@ -28,6 +29,8 @@ def main() -> str:
     card, raw = load_card(dataset), Path("data/raw") / dataset
     cocos = build_splits(card, raw)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if params.extra_images and tuple(card.classes) != CLASSES:
+        raise InputError(f"pipelines/detector/params.yaml: extra_images is for the drawn data set only; '{dataset}' expects 0")
     state = new_state(params, card.classes, device)
     images, targets = load_images(cocos["train"], raw, params.image_size), split_targets(cocos["train"])
     if params.extra_images:

@@ -124,6 +124,11 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: the baseline cannot be read: {str(error).splitlines()[0]}") from None
+    if not getattr(config, "official_decoder", False):
+        raise InputError(
+            f"{folder / 'config.json'}: official_decoder is not true; a detector trained with the plain transformers port"
+            " computes another function and is not supported"
+        )
     trained_for = [config.id2label[index] for index in sorted(config.id2label)]
     if trained_for != list(classes):
         raise InputError(
