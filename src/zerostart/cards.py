@@ -5,18 +5,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from zerostart.errors import InputError
+from zerostart.params import FrozenModel, explain_problems
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitFiles(_Frozen):
+class SplitFiles(FrozenModel):
     """Where one split lies. All paths are relative to the dataset's folder."""
 
     annotations: Name
@@ -27,13 +24,13 @@ class SplitFiles(_Frozen):
     """voc: a text file with one file stem per line. yolo: one image path per line; without it every image in `images`."""
 
 
-class Splits(_Frozen):
+class Splits(FrozenModel):
     train: SplitFiles
     val: SplitFiles
     test: SplitFiles
 
 
-class Card(_Frozen):
+class Card(FrozenModel):
     """One dataset."""
 
     name: Name
@@ -48,7 +45,7 @@ class Card(_Frozen):
     critical: tuple[Name, ...]
     """The classes that AR_critical averages over."""
     splits: Splits
-    aliases: dict[Name, Name] = {}
+    aliases: dict[Name, Name] = Field(default_factory=dict)
     """Class name in the source: class name of this card. Several names may become one class."""
     names: tuple[Name, ...] | None = None
     """yolo: the class names in the order of the label files' indices; without it `names` of the dataset's data.yaml."""
@@ -78,21 +75,12 @@ def load_card(name: str, folder: str | Path = "data/datasets") -> Card:
     try:
         card = Card.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+        raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
     if card.name != name:
         raise InputError(f"{path}: 'name' is '{card.name}'; the file's own name, '{name}', is expected")
     _check_classes(card, path)
     _check_format(card, path)
     return card
-
-
-def _explain(problem: dict) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing"
-    return f"key '{key}' is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def _check_classes(card: Card, path: Path) -> None:

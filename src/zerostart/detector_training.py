@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
@@ -16,13 +16,11 @@ from zerostart.augmentation import augment
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
 from zerostart.outputs import output_file
-from zerostart.params import Count, Integer, Name, NotNegative, Number, Positive
+from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive
 
 
-class TrainingParams(BaseModel):
+class TrainingParams(FrozenModel):
     """Parameters of one detector training (pipelines/detector/params.yaml)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: Literal["atto", "femto"]
     init: Name | None

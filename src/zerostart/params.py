@@ -24,18 +24,20 @@ Count = Annotated[Integer, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1)]
 
 
-class _Frozen(BaseModel):
+class FrozenModel(BaseModel):
+    """A checked file: it cannot change once read, and unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Lambdas(_Frozen):
+class Lambdas(FrozenModel):
     """Weights of the composite score S = map·mAP + ar_critical·AR_critical."""
 
     map: NotNegative
     ar_critical: NotNegative
 
 
-class LearningRates(_Frozen):
+class LearningRates(FrozenModel):
     """AdamW learning rates: the fusion in phase 1, then the fusion and the class head delta in phase 2."""
 
     warmup: Positive
@@ -43,14 +45,14 @@ class LearningRates(_Frozen):
     head: Positive
 
 
-class Epochs(_Frozen):
+class Epochs(FrozenModel):
     """Upper bounds of the epochs of each phase; 0 skips the phase and keeps its starting point."""
 
     warmup: Annotated[Integer, Field(ge=0, le=1000)]
     head: Annotated[Integer, Field(ge=0, le=1000)]
 
 
-class Params(_Frozen):
+class Params(FrozenModel):
     """Every parameter of the main pipeline. Swept knobs are top-level, the rest is grouped."""
 
     dataset: Name
@@ -105,16 +107,16 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raise InputError(f"{path}: {explain_problems(error)}") from None
 
 
-def explain_problems(error: ValidationError) -> str:
-    """Every problem of a parameter file in words, with the key's dotted name and its value."""
-    return "; ".join(_explain(problem) for problem in error.errors())
+def explain_problems(error: ValidationError, kind: str = "parameter") -> str:
+    """Every problem of a checked file in words, with the dotted name of the key (a `kind`) and its value."""
+    return "; ".join(_explain(problem, kind) for problem in error.errors())
 
 
-def _explain(problem: dict) -> str:
+def _explain(problem: dict, kind: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"unknown parameter '{key}'"
+        return f"unknown {kind} '{key}'"
     if problem["type"] == "missing":
-        return f"parameter '{key}' is missing"
+        return f"{kind} '{key}' is missing"
     expected = problem["msg"].removeprefix("Value error, ")
-    return f"parameter '{key}' is {problem['input']!r}: {expected[0].lower()}{expected[1:]}"
+    return f"{kind} '{key}' is {problem['input']!r}: {expected[0].lower()}{expected[1:]}"
