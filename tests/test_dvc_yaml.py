@@ -46,7 +46,18 @@ def test_every_parameter_that_a_stage_reads_is_declared(stage):
     assert read <= declared
 
 
-def test_dependencies_of_detector_training():
-    stage = yaml.safe_load((ROOT / "pipelines/detector/dvc.yaml").read_text())["stages"]["detector"]["do"]
-    modules = {f"src/zerostart/{name}.py" for name in imported_modules(ROOT / "src/stages/detector.py")}
-    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {"src/stages/detector.py"}
+PIPELINES = {
+    "src/stages/detector.py": ("detector", "detector"),
+    "src/stages/ablation_inputs.py": ("ablation", "inputs"),
+    "src/stages/ablation_grid.py": ("ablation", "grid"),
+    "src/stages/ablation_report.py": ("ablation", "report"),
+}
+
+
+@pytest.mark.parametrize("script", PIPELINES)
+def test_dependencies_of_the_other_pipelines(script):
+    pipeline, name = PIPELINES[script]
+    stage = yaml.safe_load((ROOT / f"pipelines/{pipeline}/dvc.yaml").read_text())["stages"][name]["do"]
+    assert stage["cmd"] == f"PYTHONPATH=src python {script} ${{item}}"
+    modules = {f"src/zerostart/{module}.py" for module in imported_modules(ROOT / script)}
+    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {script}

@@ -79,6 +79,11 @@ class Params(FrozenModel):
     """Subtract from S its mean over the classes, so that a common offset per query cannot act as a confidence."""
     augment_views: Annotated[Integer, Field(ge=0, le=3)]
     """Flipped views of the training images in the cache, beside the plain one: horizontal, vertical, both."""
+    test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
+    """Mirror images that the refined detector looks at as well (`both`: the half turn; `all`: three of them), one detector pass
+    each. What it sees in them is merged by soft-NMS."""
+    soft_nms_sigma: Positive
+    """Width of soft-NMS's Gaussian; the smaller, the more a box suffers from a better one beside it."""
     batch_size: Count
     """Images per optimiser step."""
     weight_decay: NotNegative

@@ -9,28 +9,31 @@ from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import save_fusion
 from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.params import Params
-from zerostart.refinement import PhaseResult, TrainingView, ValidationScore, train_phase, trainable_parameters
+from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase
 from zerostart.splits import read_split, split_targets
+from zerostart.training_images import CachedImages
 
 
-def run_phase(name: str, fusion: Fusion, groups: list[dict], epochs: int, params: Params) -> str:
-    """Train a phase on the cache and write models/<name>, plots/<name>.csv and metrics/<name>.json."""
+def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, params: Params) -> str:
+    """Train a phase on the cache and write models/<name>, plots/<name>.csv and metrics/<name>.json.
+
+    rates: the learning rate of every parameter that the phase trains, by name.
+    """
     torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     train, val = read_split("train"), read_split("val")
-    targets = split_targets(train)
-    views = [
-        TrainingView(_open_view("train", view, train, fusion), flip_targets(targets, FLIPS[view]))
-        for view in range(1 + params.augment_views)
-    ]
+    objects = split_targets(train)
+    views = range(1 + params.augment_views)
+    cached = [_open_view("train", view, train, fusion) for view in views]
+    images = CachedImages(cached, [flip_targets(objects, FLIPS[view]) for view in views])
     val_view = _open_view("val", 0, val, fusion)
     try:
         score = ValidationScore(val_view, val, params.lambdas)
     except InputError as error:
         raise InputError(f"data/coco/val.json: {error}") from None
-    result = train_phase(
-        fusion, groups, views, score, epochs, params.patience, params.batch_size, params.weight_decay, params.seed
-    )
-    _write(name, fusion, groups, result)
+    schedule = Schedule(epochs, params.patience, params.batch_size, params.weight_decay)
+    (result,) = train_phase(fusion, [Run(fusion.state_dict(), rates, params.seed)], images, score, schedule)
+    fusion.load_state_dict(result.best_state)
+    _write(name, fusion, rates, result)
     start, best = result.history[0]["composite"], result.best["composite"]
     return (
         f"models/{name}: epoch {result.best_epoch} of {len(result.history) - 1} chosen,"
@@ -51,7 +54,7 @@ def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
     return cached
 
 
-def _write(name: str, fusion: Fusion, groups: list[dict], result: PhaseResult) -> None:
+def _write(name: str, fusion: Fusion, rates: dict[str, float], result: PhaseResult) -> None:
     with output_folder(f"models/{name}") as folder:
         save_fusion(fusion, folder)
     with output_file(f"plots/{name}.csv") as temporary:
@@ -61,7 +64,7 @@ def _write(name: str, fusion: Fusion, groups: list[dict], result: PhaseResult) -
         {
             "best_epoch": result.best_epoch,
             "epochs": len(result.history) - 1,
-            "trainable_parameters": trainable_parameters(groups),
+            "trainable_parameters": sum(fusion.get_parameter(trained).numel() for trained in rates),
             "val": result.best,
             "alpha": fusion.alpha.mean().item(),
             "tau": fusion.tau.item(),

@@ -26,9 +26,9 @@ class Change(NamedTuple):
     object_box: tuple[float, ...]
     """xywh in pixels."""
     found_box: tuple[float, ...]
-    """xywh in pixels, the box that found it; it is the same in both detectors, only its scores differ."""
+    """xywh in pixels, the box that found it."""
     baseline: tuple[str, float]
-    """Best class of that box and its score."""
+    """Best class of that box and its score, 0 where this detector has no such box."""
     refined: tuple[str, float]
 
 
@@ -59,7 +59,7 @@ def _only_in(
         if evaluator.classes[annotation["category_id"]] not in critical:
             continue
         row = evaluator.order[image]
-        score = {name: scores(values[row, detection.query]) for name, values in logits.items()}
+        score = {name: scores(logits[name][row, detection.query]) for name in ("baseline", "refined")}
         gain = abs(score["refined"] - score["baseline"])[annotation["category_id"]]
         ranked.append((-gain, annotation_id, _change(evaluator, annotation, image, detection.query, score)))
     return [change for *_, change in sorted(ranked, key=lambda entry: entry[:2])]
@@ -107,7 +107,7 @@ def _how_many(shown: int, total: int) -> str:
 def _caption(change: Change) -> str:
     lines = [f"{change.actual} in image {change.image_id}"]
     for name, (label, score) in (("baseline", change.baseline), ("refined", change.refined)):
-        lines.append(f"{name}: {label} {score:.2f}")
+        lines.append(f"{name}: {label} {score:.2f}" if score else f"{name}: no such box")
     return "\n".join(lines)
 
 
