@@ -163,3 +163,8 @@ def test_anything_but_a_mapping_is_refused(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"params\.yaml: no such file"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_photometric_augmentation_needs_the_live_loop(tmp_path):
+    assert message(tmp_path, photometric=0.5).startswith("photometric above 0 needs `live: true`")
+    assert load(tmp_path, photometric=0.5, live=True).photometric == 0.5

@@ -37,14 +37,14 @@ PR_STEP = 4
 
 
 class Split(NamedTuple):
-    """One split with the cached boxes of all views and the logits that each detector gives them."""
+    """One split with the boxes of all detectors, side by side, and the logits that each gives to its own."""
 
     ground_truth: dict[str, Any]
     boxes: np.ndarray
-    """N×VQ×4: the Q queries of view 0, then those of the mirror images."""
+    """N×DQ×4: Q queries of each of D detectors."""
     image_id: np.ndarray
     logits: dict[str, np.ndarray]
-    """`baseline`, which knows only the first Q queries, `flips` and `refined`: N×VQ×K, minus infinity is no detection."""
+    """`baseline`, `flips` and `refined`: N×DQ×K, minus infinity (no detection) at the other detectors' boxes."""
     evaluator: FrozenBoxEvaluator
 
 
@@ -74,8 +74,13 @@ def main() -> str:
         return paired_bootstrap(first, second, critical_indices, params.lambdas, params.bootstrap_samples, params.seed)
 
     baseline, refined = (reports[name].matches for name in DETECTORS)
-    steps = {"flips": intervals(baseline, flips), "training": intervals(flips, refined)}
-    metrics = write_metrics(reports, intervals(baseline, refined), steps, composite_of(flips, critical_indices, params))
+    matches = (baseline, flips, refined)
+    composites = [composite_of(of_detector, critical_indices, params) for of_detector in matches]
+    steps = {
+        name: {"delta": composites[i + 1] - composites[i]} | intervals(*matches[i : i + 2])["composite"]._asdict()
+        for i, name in enumerate(("flips", "training"))
+    }
+    metrics = write_metrics(reports, intervals(baseline, refined), steps)
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
     print(table(metrics))
@@ -91,21 +96,31 @@ def load_split(name: str, params: Params) -> Split:
         raise InputError(f"{path}: made from the data set {found!r}; {params.dataset!r} (params.yaml) is expected")
     numbers = TEST_VIEWS[params.test_flips]
     views = [load_view(FEATURES, view_name(name, number)) for number in numbers]
-    boxes = np.concatenate([unflip(view.boxes, FLIPS[i]) for i, view in zip(numbers, views, strict=True)], axis=1)
+    fusion = load_fusion(REFINEMENT, [category["name"] for category in ground_truth["categories"]])
+    boxes = [unflip(view.boxes, FLIPS[number]) for number, view in zip(numbers, views, strict=True)]
+    detectors = {"baseline": (boxes[0], np.asarray(views[0].logits))}
+    for detector, logits in (
+        ("flips", [np.asarray(view.logits) for view in views]),
+        ("refined", [refined_logits(fusion, view) for view in views]),
+    ):
+        detectors[detector] = merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
+    boxes, logits = side_by_side(detectors)
     image_id = np.asarray(views[0].image_id)
     try:
         evaluator = FrozenBoxEvaluator(boxes, image_id, ground_truth)
     except InputError as error:
         raise InputError(f"{FEATURES / name} and {path}: {error}") from None
-    fusion = load_fusion(REFINEMENT, evaluator.classes)
-    baseline = np.concatenate([view.logits for view in views], axis=1)
-    refined = np.concatenate([refined_logits(fusion, view) for view in views], axis=1)
-    alone = baseline.copy()
-    alone[:, views[0].logits.shape[1] :] = -np.inf
-    logits = {"baseline": alone, "flips": baseline, "refined": refined}
-    if len(views) > 1:
-        logits |= {name: merge(boxes, logits[name], params.soft_nms_sigma) for name in ("flips", "refined")}
     return Split(ground_truth, boxes, image_id, logits, evaluator)
+
+
+def side_by_side(detectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """All boxes in one array, so that they are compared with the objects once; see `Split`."""
+    boxes = np.concatenate([boxes for boxes, _ in detectors.values()], axis=1)
+    queries, together = boxes.shape[1] // len(detectors), {}
+    for number, (name, (_, logits)) in enumerate(detectors.items()):
+        together[name] = np.full((*boxes.shape[:2], logits.shape[2]), -np.inf, np.float32)
+        together[name][:, number * queries : (number + 1) * queries] = logits
+    return boxes, together
 
 
 def composite_of(matches: list[ClassMatches], critical: list[int], params: Params) -> float:
@@ -130,19 +145,14 @@ def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str
     return Report(coco, point, recall, matches, reliability(score, correct), metrics)
 
 
-def write_metrics(
-    reports: dict[str, Report], intervals: dict[str, Interval], steps: dict[str, dict[str, Interval]], flips: float
-) -> dict:
+def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], steps: dict[str, dict[str, float]]) -> dict:
     """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class."""
     baseline, refined = (reports[name].metrics for name in DETECTORS)
     comparison = {
         "baseline": baseline,
         "delta": {name: refined[name] - baseline[name] for name in refined},
         "interval": {name: interval._asdict() for name, interval in intervals.items()},
-        "composite_steps": {
-            "flips": steps["flips"]["composite"]._asdict() | {"delta": flips - baseline["composite"]},
-            "training": steps["training"]["composite"]._asdict() | {"delta": refined["composite"] - flips},
-        },
+        "composite_steps": steps,
         "threshold": {name: reports[name].point.threshold for name in DETECTORS},
     }
     write_json(METRICS_FILE, refined | comparison)

@@ -1,17 +1,21 @@
 """What the stages `warmup` and `head_tuning` share: their inputs, and the files that they leave."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 
+from zerostart.detector import load_detector
 from zerostart.errors import InputError
 from zerostart.feature_cache import FLIPS, View, flip_targets, load_view, view_name
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import save_fusion
+from zerostart.live_images import LiveImages
 from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.params import Params
 from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase
 from zerostart.splits import read_split, split_targets
-from zerostart.training_images import CachedImages
+from zerostart.training_images import CachedImages, TrainingImages
 
 
 def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, params: Params) -> str:
@@ -21,10 +25,7 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
     """
     torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     train, val = read_split("train"), read_split("val")
-    objects = split_targets(train)
-    views = range(1 + params.augment_views)
-    cached = [_open_view("train", view, train, fusion) for view in views]
-    images = CachedImages(cached, [flip_targets(objects, FLIPS[view]) for view in views])
+    images = _training_images(train, fusion, params)
     val_view = _open_view("val", 0, val, fusion)
     try:
         score = ValidationScore(val_view, val, params.lambdas)
@@ -38,6 +39,20 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
     return (
         f"models/{name}: epoch {result.best_epoch} of {len(result.history) - 1} chosen,"
         f" composite on val {start:.4f} -> {best:.4f}; see plots/{name}.csv"
+    )
+
+
+def _training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImages:
+    views = range(1 + params.augment_views)
+    targets = split_targets(train)
+    objects = [flip_targets(targets, FLIPS[view]) for view in views]
+    if not params.live:
+        return CachedImages([_open_view("train", view, train, fusion) for view in views], objects)
+    detector = load_detector(f"data/baselines/{params.dataset}", fusion.config.classes)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    raw = Path("data/raw") / params.dataset
+    return LiveImages(
+        detector, [raw / image["file_name"] for image in train["images"]], objects, params.photometric, params.seed
     )
 
 
