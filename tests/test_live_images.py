@@ -1,5 +1,6 @@
 """Training with the detector at every step: the cache's numbers as long as nothing is augmented."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from tiny_detector import CLASSES, SIZE, same_state, tiny_detector, write_images
 
 from zerostart.augmentation import brightness_and_contrast
-from zerostart.feature_cache import FLIPS, flip_targets, load_view
+from zerostart.feature_cache import FLIPS, flip_targets, load_view, view_name
 from zerostart.features import write_view
 from zerostart.fusion import Fusion, FusionConfig
 from zerostart.images import image_batches
 from zerostart.live_images import LiveImages
 from zerostart.params import load_params
+from zerostart.phases import training_images
 from zerostart.refinement import Run, Schedule, ValidationScore, refined_logits, train_phase
 from zerostart.training_images import CachedImages
 
@@ -53,6 +55,24 @@ def test_a_batch_is_the_cache_s(world):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     for found, expected in zip(live().batch(items).targets, cached.batch(items).targets, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_parameter_live_chooses_it(world, monkeypatch):
+    *_, model, coco, folder = world
+    monkeypatch.chdir(folder)
+    model.save_pretrained("data/baselines/toy")
+    shutil.copytree("raw", "data/raw/toy")
+    for view in (0, 1):
+        shutil.copytree(str(view), Path("data/features") / view_name("train", view))
+    boxes = [{"id": 1, "image_id": coco["images"][1]["id"], "category_id": 2, "bbox": [20, 12, 40, 24], "iscrowd": 0}]
+    fusion = Fusion(FusionConfig.from_params(PARAMS, CLASSES, 64, 12), torch.randn(len(CLASSES), 12))
+    params = [PARAMS.model_copy(update={"dataset": "toy", "augment_views": 1, "live": live}) for live in (False, True)]
+    found = [training_images(coco | {"annotations": boxes}, fusion, given) for given in params]
+    assert [type(images) for images in found] == [CachedImages, LiveImages]
+    expected, seen = (images.batch(np.array([1, 7, 2])) for images in found)
+    torch.testing.assert_close(seen.logits, expected.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen.targets.iou, expected.targets.iou, rtol=1e-3, atol=1e-4)
+    assert seen.targets.label.tolist() == [2, 2]
 
 
 def test_trained_live_is_trained_on_the_cache_and_the_detector_stays(world):
