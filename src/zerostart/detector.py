@@ -84,7 +84,7 @@ def save_detector(model: Deimv2ForObjectDetection, folder: Path) -> None:
 def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDetection:
     """The frozen detector of a baseline folder, in eval mode with gradients off.
 
-    A folder that `transformers` itself wrote (`official_decoder` is not true) gives the detector that `transformers` runs,
+    A folder that `transformers` itself wrote (`official_decoder` is not true) gives the detector that was trained with it:
     without our corrections, and with the normalisation in its `preprocessor_config.json`.
 
     Raises InputError when a file is missing, when the detector was trained for other classes than `classes` (names and
@@ -105,6 +105,8 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
             f"{folder / 'config.json'}: the baseline was trained for the classes {trained_for},"
             f" but the data set has {list(classes)}"
         )
+    # transformers writes the ViT's blocks without the name of the module around them, and puts it back when it reads.
+    weights = {name.replace(".backbone.layer.", ".backbone.model.layer."): tensor for name, tensor in weights.items()}
     model = build_detector(config) if getattr(config, "official_decoder", False) else _build_as_ported(config, folder)
     copy_weights(model, weights, folder / "model.safetensors")
     return model.eval().requires_grad_(False)

@@ -169,10 +169,10 @@ def official_config(raw: dict, source: str | Path) -> OfficialConfig:
     if not isinstance(raw.get("DEIM"), dict):
         raise InputError(f"{source}: no section 'DEIM'; the configuration of a DEIMv2 training is expected")
     parts = _validated(DEIM, raw["DEIM"], f"{source}, section 'DEIM'")
-    sections = (
-        _validated(SECTIONS[name], raw.get(name) or {}, f"{source}, section '{name}'")
-        for name in (parts.backbone, parts.encoder, parts.decoder)
-    )
+    names = (parts.backbone, parts.encoder, parts.decoder)
+    if absent := [name for name in names if not isinstance(raw.get(name), dict)]:
+        raise InputError(f"{source}: no section '{absent[0]}', which section 'DEIM' names")
+    sections = (_validated(SECTIONS[name], raw[name], f"{source}, section '{name}'") for name in names)
     config = OfficialConfig(_validated(Task, raw, str(source)), *sections, _normalize(raw, source))
     _check(config, source)
     return config
