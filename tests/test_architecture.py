@@ -62,3 +62,24 @@ def test_the_tiny_vits_have_no_final_norm(dino):
         missed = (model.model.conv_encoder(pixels)[-1] - expected).abs().max()
         backbone.norm = kept
         assert missed > 0.1
+
+
+def official_positions(side: int, width: int) -> torch.Tensor:
+    """The official `build_2d_sincos_position_embedding` for a square map, the row's part first."""
+    omega = 10000.0 ** -(torch.arange(width // 4) / (width // 4))
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angles = [position.flatten()[:, None] * omega for position in (rows, columns)]
+    return torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], 1)[None]
+
+
+@torch.no_grad()
+def test_the_hybrid_encoder_attends_with_positions(dino):
+    variant, _, model = dino
+    seen = []
+    attention = model.model.encoder.aifi[0].layers[0].self_attn
+    hook = attention.register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(kwargs["position_embeddings"]), with_kwargs=True
+    )
+    model(pixel_values=torch.rand(1, 3, SIZE, SIZE))
+    hook.remove()
+    torch.testing.assert_close(seen[0], official_positions(SIZE // 32, WIDTHS[variant]))

@@ -93,7 +93,7 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; `init` expects an official DEIMv2 .pth file") from None
+        raise InputError(f"{path}: no such checkpoint; an official DEIMv2 .pth file is expected") from None
     except Exception as error:  # torch raises many types for a damaged or foreign file
         raise InputError(f"{path}: not a readable .pth file of plain tensors ({type(error).__name__})") from None
     weights = _weights_of(checkpoint)
