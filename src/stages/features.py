@@ -20,7 +20,7 @@ def main() -> str:
     started = time.monotonic()
     cocos = {split: read_split(split) for split in ("train", "val", "test")}
     classes = class_names(cocos["train"])
-    detector = load_detector(f"data/baselines/{params.dataset}", classes)
+    detector = load_detector("data/baseline", classes)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     images = Path("data/raw") / params.dataset
     passes = 0

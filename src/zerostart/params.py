@@ -57,6 +57,8 @@ class Params(FrozenModel):
 
     dataset: Name
     """Name of a card in data/datasets/."""
+    baseline: Name
+    """The frozen detector: `auto` (data/baselines/<dataset>), a folder, or a hub id `OWNER/NAME`."""
     prompt_set: Literal["plain", "descriptive", "ensemble"]
     """How a class becomes sentences (data/prompts/<dataset>.yaml)."""
     text_encoder: Name
