@@ -17,7 +17,7 @@ IMAGES, BATCH = 240, 16
 coco = read_split("train")
 coco = coco | {"images": coco["images"][:IMAGES]}
 raw = Path("data/raw") / coco["info"]["dataset"]
-model = load_detector(Path("data/baselines") / coco["info"]["dataset"], class_names(coco))
+model = load_detector("data/baseline", class_names(coco))
 model.to("cuda" if torch.cuda.is_available() else "cpu")
 device = next(model.parameters()).device
 ready = [pixel_values(batch.to(device)) for batch in image_batches(coco, raw, model.config.eval_size[0], BATCH)]

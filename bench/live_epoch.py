@@ -26,13 +26,13 @@ params, coco = load_params(), read_split("train")
 classes, dataset = class_names(coco), coco["info"]["dataset"]
 objects = [split_targets(coco)]
 view = load_view("data/features", "train")
-model = load_detector(f"data/baselines/{dataset}", classes)
+model = load_detector("data/baseline", classes)
 model.to("cuda" if torch.cuda.is_available() else "cpu")
-paths = [Path("data/raw") / dataset / image["file_name"] for image in coco["images"]]
 text = torch.from_numpy(np.load("data/text_embeddings/embeddings.npy"))
 fusion = Fusion(FusionConfig.from_params(params, classes, view.hidden.shape[2], text.shape[1]), text).initialize(params)
 rates = dict.fromkeys([*fusion.fusion_parameters(), *fusion.head_parameters()], 1e-4)
-batches = np.array_split(np.random.default_rng(0).permutation(len(paths)), -(-len(paths) // params.batch_size))
+count = len(coco["images"])
+batches = np.array_split(np.random.default_rng(0).permutation(count), -(-count // params.batch_size))
 
 
 def seconds_per_step(images: TrainingImages, steps: int, threads: int) -> float:
@@ -47,15 +47,15 @@ def seconds_per_step(images: TrainingImages, steps: int, threads: int) -> float:
 
 
 threads = torch.get_num_threads()
-live = seconds_per_step(LiveImages(model, paths, objects, 0.0, 0), LIVE_STEPS, threads)
+live = seconds_per_step(LiveImages(model, coco, Path("data/raw") / dataset, objects, 0.0, 0), LIVE_STEPS, threads)
 cached = seconds_per_step(CachedImages([view], objects), 20 * len(batches), 1)
 report(
     "live_epoch",
     f"a cached epoch is {live / cached:.0f} times as fast as a live one ({cached * len(batches):.3f} s against"
-    f" {live * len(batches):.1f} s for {len(paths)} images of {view.hidden.shape[1]} queries, batch {params.batch_size})",
+    f" {live * len(batches):.1f} s for {count} images of {view.hidden.shape[1]} queries, batch {params.batch_size})",
     ratio=live / cached,
     cached_epoch_seconds=cached * len(batches),
     live_epoch_seconds=live * len(batches),
-    images=len(paths),
+    images=count,
     live_steps=LIVE_STEPS,
 )

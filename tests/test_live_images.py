@@ -9,6 +9,7 @@ import torch
 from tiny_detector import CLASSES, SIZE, same_state, tiny_detector, write_images
 
 from zerostart.augmentation import brightness_and_contrast
+from zerostart.detector import save_detector
 from zerostart.feature_cache import FLIPS, flip_targets, load_view, view_name
 from zerostart.features import write_view
 from zerostart.fusion import Fusion, FusionConfig
@@ -60,7 +61,7 @@ def test_a_batch_is_the_cache_s(world):
 def test_the_parameter_live_chooses_it(world, monkeypatch):
     *_, model, coco, folder = world
     monkeypatch.chdir(folder)
-    model.save_pretrained("data/baselines/toy")
+    save_detector(model, Path("data/baseline"))
     shutil.copytree("raw", "data/raw/toy")
     for view in (0, 1):
         shutil.copytree(str(view), Path("data/features") / view_name("train", view))

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_cache import toy_split
+from toy_cache import toy_split, write_view
 
-from zerostart.feature_cache import FLIPS, View, flip_targets
+from zerostart.feature_cache import FLIPS, View, flip_targets, load_view
 from zerostart.matching import compare_boxes
 from zerostart.splits import split_targets
 from zerostart.training_images import CachedImages
@@ -37,8 +37,26 @@ def test_a_batch_is_its_items_in_their_order(items):
         assert torch.equal(found, part)
 
 
-def test_the_comparison_lies_in_a_memory_map():
-    assert isinstance(IMAGES.box_cost, np.memmap) and isinstance(IMAGES.iou, np.memmap)
+def test_a_cache_of_several_chunks():
+    """Boxes are compared 256 images at a time."""
+    view, coco = toy_split(3, images=300, queries=3)
+    objects = split_targets(coco)
+    items = np.random.default_rng(0).permutation(300)
+    found = CachedImages([view], [objects]).batch(items).targets
+    for part, expected in zip(
+        found, compare_boxes(torch.from_numpy(view.boxes[items]), [objects[i] for i in items]), strict=True
+    ):
+        assert torch.equal(part, expected)
+
+
+def test_nothing_that_grows_with_the_images_is_held_in_memory(tmp_path):
+    """The features stay mapped from the cache and the comparison lies in a file; a batch is the same as from memory."""
+    write_view(tmp_path / "train", PLAIN)
+    images = CachedImages([load_view(tmp_path, "train")], [OBJECTS])
+    large = [images.cached[0].hidden, images.cached[0].logits, images.cached[0].boxes, images.box_cost, images.iou]
+    assert all(isinstance(array, np.memmap) for array in large)
+    items = np.array([5, 5, 0, 23])
+    assert all(torch.equal(*pair) for pair in zip(images.batch(items)[:2], IMAGES.batch(items)[:2], strict=True))
 
 
 def test_images_without_any_object():

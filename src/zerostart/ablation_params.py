@@ -20,14 +20,14 @@ def _known(name: str) -> str:
 
 ArmName = Annotated[str, AfterValidator(_known)]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
-VARYING = {"dataset": "of the stage", "prompt_set": "descriptive", "seed": 0}
+VARYING = {"dataset": "of the stage", "baseline": "auto", "prompt_set": "descriptive", "seed": 0}
 
 
 def _complete(given: Any) -> Any:
     if not isinstance(given, dict):
         return given
     if set(VARYING) & set(given):
-        raise ValueError(f"{', '.join(VARYING)} vary between the runs and are not given")
+        raise ValueError(f"{', '.join(VARYING)} are the ablation's own and are not given")
     return VARYING | given
 
 
@@ -48,7 +48,7 @@ class AblationParams(FrozenModel):
     arms_at_once: Count
     """Arms of one structure that are trained as a single batch; more of them pay on a GPU."""
     experiment: Annotated[Params, BeforeValidator(_complete)]
-    """What all arms share, as in params.yaml; `dataset`, `prompt_set` and `seed` vary and are not given."""
+    """What all arms share, as in params.yaml, without what varies between the runs."""
 
 
 def load_ablation_params(path: str | Path = "pipelines/ablation/params.yaml") -> AblationParams:

@@ -48,7 +48,7 @@ def _photometric(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def brightness_and_contrast(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Images (B×3×S×S in [0, 1]), each with up to 0.12 more or less brightness and 25 % contrast, times `strength`; not clamped."""
+    """Images (B×3×S×S in [0, 1]) with up to 0.12 more or less brightness and 25 % contrast, times `strength`; not clamped."""
     brightness, contrast = (
         strength * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1).to(images.device) for _ in range(2)
     )

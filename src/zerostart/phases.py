@@ -19,13 +19,14 @@ from zerostart.training_images import CachedImages, TrainingImages
 
 
 def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, params: Params) -> str:
-    """Train a phase on the cache and write models/<name>, plots/<name>.csv and metrics/<name>.json.
+    """Train a phase, on the cache unless `live`, and write models/<name>, plots/<name>.csv and metrics/<name>.json.
 
     rates: the learning rate of every parameter that the phase trains, by name.
     """
-    torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
+    if not params.live:
+        torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     train, val = read_split("train"), read_split("val")
-    images = _training_images(train, fusion, params)
+    images = training_images(train, fusion, params)
     val_view = _open_view("val", 0, val, fusion)
     try:
         score = ValidationScore(val_view, val, params.lambdas)
@@ -42,18 +43,16 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
     )
 
 
-def _training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImages:
+def training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImages:
+    """The train split and its mirrored views, as the cache holds them or, if `live`, as the detector sees them in each step."""
     views = range(1 + params.augment_views)
     targets = split_targets(train)
     objects = [flip_targets(targets, FLIPS[view]) for view in views]
     if not params.live:
         return CachedImages([_open_view("train", view, train, fusion) for view in views], objects)
-    detector = load_detector(f"data/baselines/{params.dataset}", fusion.config.classes)
+    detector = load_detector("data/baseline", fusion.config.classes)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
-    raw = Path("data/raw") / params.dataset
-    return LiveImages(
-        detector, [raw / image["file_name"] for image in train["images"]], objects, params.photometric, params.seed
-    )
+    return LiveImages(detector, train, Path("data/raw") / params.dataset, objects, params.photometric, params.seed)
 
 
 def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
