@@ -36,7 +36,9 @@ def run_grid(problem: Problem, params: AblationParams, folder: Path) -> None:
             for batch in batches:
                 progress.update(_run(batch))
             return
-        with ProcessPoolExecutor(params.jobs, multiprocessing.get_context("fork")) as pool:
+        # One thread each: the processes share the cores, and a forked process would wait for threads that it did not inherit.
+        fork = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(params.jobs, fork, torch.set_num_threads, (1,)) as pool:
             for finished in as_completed([pool.submit(_run, batch) for batch in batches]):
                 progress.update(finished.result())
 
