@@ -1,0 +1,59 @@
+"""Stored uint8 pictures become the model's input on its own device: crop, flip, bicubic resize, normalise."""
+
+from collections.abc import Sequence
+
+import torch
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
+from torch.nn import functional
+
+from zerostart.tagging.params import PhaseParams
+
+
+def model_input(images: Sequence[Tensor], size: int, device: torch.device) -> Tensor:
+    """3×H×W uint8 pictures of any sizes as B×3×size×size float32, normalised with ImageNet's mean and deviation.
+
+    The aspect ratio is not kept: a tag may be anywhere in the photo, so nothing is cut off.
+    """
+    if len({image.shape for image in images}) == 1:
+        resized = _resize(torch.stack(list(images)).to(device), size)
+    else:
+        resized = torch.cat([_resize(image[None].to(device), size) for image in images])
+    mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    return (resized.clamp_(0, 255) / 255 - mean) / std
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    """uint8 to float32 of another size; large pictures lose pixels by whole steps first, which costs little."""
+    step = min(images.shape[2:]) // (2 * size)
+    values = images.float()
+    if step > 1:
+        values = functional.avg_pool2d(values, step)
+    if values.shape[2:] == (size, size):
+        return values
+    return functional.interpolate(values, (size, size), mode="bicubic", align_corners=False, antialias=True)
+
+
+def augmented(images: Sequence[Tensor], phase: PhaseParams, generator: torch.Generator) -> list[Tensor]:
+    """Random crops and mirror images, still uint8."""
+    draws = torch.rand(len(images), 6, generator=generator).tolist()
+    return [_crop_and_flip(image, phase, *draw) for image, draw in zip(images, draws, strict=True)]
+
+
+def _crop_and_flip(
+    image: Tensor, phase: PhaseParams, tall: float, wide: float, top: float, left: float, across: float, upside: float
+) -> Tensor:
+    _, height, width = image.shape
+    high, broad = (round(side * (phase.least_crop + (1 - phase.least_crop) * u)) for side, u in ((height, tall), (width, wide)))
+    y, x = round((height - high) * top), round((width - broad) * left)
+    cropped = image[:, y : y + high, x : x + broad]
+    flips = [2] * (across < 0.5) + [1] * (phase.vertical_flip and upside < 0.5)
+    return cropped.flip(flips) if flips else cropped
+
+
+def photometric(inputs: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Random contrast and brightness of each normalised picture (B×3×S×S)."""
+    if not strength:
+        return inputs
+    draws = (torch.rand(2, len(inputs), 1, 1, 1, generator=generator) * 2 - 1).to(inputs.device) * 0.4 * strength
+    return inputs * (1 + draws[0]) + draws[1]

@@ -1,0 +1,101 @@
+"""Build a ConvNeXt tagger, fill it with weights, save it and load it again: a logit per tag, no softmax.
+
+Liu et al. 2022, "A ConvNet for the 2020s" (arXiv 2201.03545); the implementation is timm's.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from timm.models.convnext import ConvNeXt
+from torch import nn
+
+from zerostart.errors import InputError
+from zerostart.tagging.params import ModelParams
+from zerostart.weights import copy_weights
+
+HEAD = "head.fc.weight"
+"""Name of the class head's weight in every ConvNeXt of timm: its rows are the classes."""
+
+
+def build_tagger(params: ModelParams, tags: int) -> ConvNeXt:
+    """A ConvNeXt with `tags` logits; random weights come from torch's global seed, a new head always does.
+
+    Raises InputError when there is no such model, when its weights cannot be fetched or do not fit.
+    """
+    if params.name.split(".")[0] not in timm.list_models("convnext*"):
+        raise InputError(f"model '{params.name}' is no ConvNeXt of timm; for example convnext_atto is expected")
+    shape = {"depths": params.depths, "dims": params.dims, "ls_init_value": params.layer_scale}
+    shape = {name: value for name, value in shape.items() if value is not None}
+    if params.weights == "random":
+        return timm.create_model(params.name, num_classes=tags, **shape)
+    model = _fetched(params.name, shape) if params.weights == "pretrained" else _from_file(params.name, params.weights, shape)
+    model.reset_classifier(tags)
+    return model
+
+
+def _fetched(name: str, shape: dict[str, Any]) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=True, **shape)
+    except (OSError, RuntimeError, HfHubHTTPError) as error:
+        raise InputError(
+            f"the weights of '{name}' cannot be fetched ({_first_line(error)}); `weights` may also be `random` or the path of their"
+            " model.safetensors"
+        ) from None
+
+
+def _from_file(name: str, path: str, shape: dict[str, Any]) -> nn.Module:
+    """The model with all weights of a file, whatever number of classes its head has."""
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the model.safetensors of '{name}' is expected there") from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({_first_line(error)})") from None
+    if HEAD not in weights:
+        raise InputError(f"{path}: no tensor '{HEAD}'; the weights of a ConvNeXt of timm are expected")
+    model = timm.create_model(name, num_classes=len(weights[HEAD]), **shape)
+    copy_weights(model, weights, path)
+    return model
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def save_engine(model: nn.Module, params: ModelParams, tags: tuple[str, ...], input_size: int, folder: Path) -> None:
+    """Write `config.json` and `model.safetensors`."""
+    config = {"model": params.model_dump(), "tags": list(tags), "input_size": input_size}
+    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+
+
+def load_engine(folder: str | Path, tags: tuple[str, ...]) -> tuple[ConvNeXt, int]:
+    """The frozen tagger of a folder in eval mode, and the side of its input.
+
+    Raises InputError when a file is missing, or when the tagger was trained for other tags (names or order).
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{folder}: no readable tagger in it ({_first_line(error)})") from None
+    if config["tags"] != list(tags):
+        raise InputError(f"{folder}: trained for the tags {', '.join(config['tags'])}; {', '.join(tags)} are expected")
+    params = ModelParams.model_validate(config["model"]).model_copy(update={"weights": "random"})
+    model = build_tagger(params, len(tags))
+    copy_weights(model, weights, folder)
+    return model.eval().requires_grad_(False), config["input_size"]
+
+
+@torch.inference_mode()
+def features_and_logits(model: ConvNeXt, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pooled features (B×D, what the last layer sees) and logits (B×K) of model inputs."""
+    pooled = model.forward_head(model.forward_features(inputs), pre_logits=True)
+    return pooled, model.head.fc(pooled)
