@@ -50,7 +50,9 @@ def _store(items: list[Item], domain: str, card: TagCard, params: TaggingParams,
     left_out: dict[str, str] = {}
     shapes = write_pixels(folder, clean(items, params.data.longest, kept, left_out))
     if not kept:
-        raise InputError(f"data/raw/{card.name}: no readable {domain} picture is left; the first is {next(iter(left_out.items()))}")
+        raise InputError(
+            f"data/raw/{card.name}: no readable {domain} picture is left; the first is {next(iter(left_out.items()))}"
+        )
     if domain == "academic":
         splits = academic_splits(kept, params.data.academic_val, params.seed)
     else:

@@ -19,7 +19,9 @@ def model_input(images: Sequence[Tensor], size: int, device: torch.device) -> Te
         resized = _resize(torch.stack(list(images)).to(device), size)
     else:
         resized = torch.cat([_resize(image[None].to(device), size) for image in images])
-    mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    mean, std = (
+        torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    )
     return (resized.clamp_(0, 255) / 255 - mean) / std
 
 

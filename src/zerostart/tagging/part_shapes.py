@@ -29,7 +29,9 @@ def nut(rng: np.random.Generator) -> Outline:
 def bracket(rng: np.random.Generator) -> Outline:
     """An L of flat bar."""
     width = rng.uniform(0.45, 0.6)
-    corners = np.array([[-0.9, -0.9], [-0.9 + width, -0.9], [-0.9 + width, 0.9 - width], [0.9, 0.9 - width], [0.9, 0.9], [-0.9, 0.9]])
+    corners = np.array(
+        [[-0.9, -0.9], [-0.9 + width, -0.9], [-0.9 + width, 0.9 - width], [0.9, 0.9 - width], [0.9, 0.9], [-0.9, 0.9]]
+    )
     return Outline(corners, ())
 
 

@@ -64,7 +64,7 @@ def read_real(source: RealSource, root: Path) -> Source:
     if source.format == "folders":
         found = _tag_folders(folder, root)
     elif source.format == "images":
-        items = [_file(path, root, (source.tag,)) for path in _images_in(folder)]
+        items = [_file(path, root, (source.tag,)) for path in images_in(folder)]
         found = Source(source.path, (source.tag,), items)
     else:
         found = (_csv if source.format == "csv" else _coco)(root / source.labels, folder, root)
@@ -76,7 +76,8 @@ def read_real(source: RealSource, root: Path) -> Source:
     return Source(found.origin, found.names, [found.items[index] for index in chosen])
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Every file below a folder that is named like an image, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
@@ -87,7 +88,7 @@ def _file(path: Path, root: Path, labels: tuple[str, ...], **more) -> Item:
 def _split_folders(folder: Path, origin: str) -> Source:
     root = folder.parent
     items = []
-    for path in _images_in(folder):
+    for path in images_in(folder):
         parts = path.relative_to(folder).parts
         if len(parts) == 3:
             items.append(_file(path, root, (parts[1],), split=parts[0]))
@@ -129,7 +130,7 @@ def _first_seen(items: list[Item]) -> tuple[str, ...]:
 
 def _tag_folders(folder: Path, root: Path) -> Source:
     tags = sorted(path for path in folder.iterdir() if path.is_dir())
-    items = [_file(path, root, (tag.name,)) for tag in tags for path in _images_in(tag)]
+    items = [_file(path, root, (tag.name,)) for tag in tags for path in images_in(tag)]
     return Source(folder.relative_to(root).as_posix(), tuple(tag.name for tag in tags), items)
 
 

@@ -43,11 +43,23 @@ def _write_scene(folder: Path, seed: int, index: int) -> Objects:
 
 def _coco(objects_of: list[Objects]) -> dict:
     images = [
-        {"id": index, "file_name": f"{index:05d}.jpg", "width": SCENE_SIZE, "height": SCENE_SIZE} for index in range(len(objects_of))
+        {"id": index, "file_name": f"{index:05d}.jpg", "width": SCENE_SIZE, "height": SCENE_SIZE}
+        for index in range(len(objects_of))
     ]
     boxes = [(index, name, box) for index, objects in enumerate(objects_of) for name, box in objects]
     annotations = [
-        {"id": number, "image_id": index, "category_id": TAGS.index(name), "bbox": list(box), "area": box[2] * box[3], "iscrowd": 0}
+        {
+            "id": number,
+            "image_id": index,
+            "category_id": TAGS.index(name),
+            "bbox": list(box),
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+        }
         for number, (index, name, box) in enumerate(boxes, start=1)
     ]
-    return {"images": images, "annotations": annotations, "categories": [{"id": k, "name": name} for k, name in enumerate(TAGS)]}
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": k, "name": name} for k, name in enumerate(TAGS)],
+    }

@@ -142,7 +142,11 @@ def train(
     else:
         state.note({"epoch": 0, "loss": 0.0} | measure(state.model))
     base_rates = [phase.lr * group.get("lr_scale", 1.0) for group in state.optimizer.param_groups]
-    mixup = Mixup(phase.mixup_alpha, label_smoothing=0.0, num_classes=len(main.tags), multi_label=True) if phase.mixup_alpha else None
+    mixup = (
+        Mixup(phase.mixup_alpha, label_smoothing=0.0, num_classes=len(main.tags), multi_label=True)
+        if phase.mixup_alpha
+        else None
+    )
     cast, scaler = _precision(precision, device)
     for epoch in tqdm(range(len(state.history), phase.epochs + 1), desc="epochs", unit="epoch", initial=len(state.history) - 1):
         if epoch - state.best_epoch > phase.patience:
@@ -209,6 +213,8 @@ def val_scores(model: nn.Module, stores: dict[str, ImageStore], size: int) -> di
         indices = store.of_split("val")
         scores, targets = predict(model, store, indices, size), store.targets[indices]
         judged = [k for k in range(len(store.tags)) if targets[:, k].any()]
-        row[f"{name}_mAP"] = float(np.mean([average_precision_score(targets[:, k], scores[:, k]) for k in judged])) if judged else 0.0
+        row[f"{name}_mAP"] = (
+            float(np.mean([average_precision_score(targets[:, k], scores[:, k]) for k in judged])) if judged else 0.0
+        )
         row[f"{name}_F1"] = accuracy_and_f1(scores >= 0.5, targets)["macro_F1"]
     return row

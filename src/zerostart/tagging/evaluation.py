@@ -1,0 +1,116 @@
+"""Judge both engines on both domains: gap, forgetting, baselines, tiling by object size, `auto`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from zerostart.tagging.scores import accuracy_and_f1, bootstrap_samples, interval, tag_metrics
+
+NO_TAG = "no tag"
+AREA_LIMITS = {"small": (0.0, 0.04), "medium": (0.04, 0.1), "large": (0.1, 1.01)}
+"""Sizes of objects by their box's share of the picture."""
+
+
+class Judged(NamedTuple):
+    """One engine's scores on one test split."""
+
+    scores: np.ndarray
+    """N×K in [0, 1]."""
+    thresholds: np.ndarray
+    """K."""
+    targets: np.ndarray
+    """N×K of 0, 1."""
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """N×K bool: the tags given."""
+        return self.scores >= self.thresholds
+
+
+def report(judged: Judged, tags: tuple[str, ...], samples: int, seed: int) -> dict:
+    """The metrics of an engine on a domain, and the 95 % intervals of those that depend on the thresholds."""
+    resampled = bootstrap_samples(judged.predicted, judged.targets, samples, seed)
+    metrics = tag_metrics(judged.scores, judged.targets, judged.thresholds, tags)
+    return metrics | {"intervals": {name: interval(values) for name, values in resampled.items()}}
+
+
+def difference(after: Judged, before: Judged, samples: int, seed: int) -> dict[str, dict]:
+    """after − before on the same pictures, with the 95 % interval of a paired bootstrap."""
+    numbers = [accuracy_and_f1(judged.predicted, judged.targets) for judged in (after, before)]
+    resampled = [bootstrap_samples(judged.predicted, judged.targets, samples, seed) for judged in (after, before)]
+    return {
+        name: {"value": numbers[0][name] - numbers[1][name], "interval": interval(resampled[0][name] - resampled[1][name])}
+        for name in numbers[0]
+    }
+
+
+def most_frequent_tags(train_targets: np.ndarray, targets: np.ndarray) -> Judged:
+    """Every picture gets the set of tags that most training pictures have (of equally many the first in binary order)."""
+    sets, counts = np.unique(train_targets, axis=0, return_counts=True)
+    constant = sets[counts.argmax()].astype(float)
+    return Judged(np.tile(constant, (len(targets), 1)), np.full(targets.shape[1], 0.5), targets)
+
+
+def confusion(judged: Judged, tags: tuple[str, ...]) -> list[tuple[str, str, int]]:
+    """(actual, predicted, count) for all pairs of tags and "no tag".
+
+    A tag that was found counts on the diagonal. A missed one counts at each wrong tag that the picture got instead, or at "no
+    tag" if it got none. A wrong tag of a picture whose own tags were all found counts in the row "no tag".
+    """
+    names = [*tags, NO_TAG]
+    counts = np.zeros((len(names), len(names)), int)
+    for given, true in zip(judged.predicted, judged.targets > 0, strict=True):
+        wrong = np.flatnonzero(given & ~true).tolist()
+        missed = np.flatnonzero(true & ~given).tolist()
+        for k in np.flatnonzero(given & true):
+            counts[k, k] += 1
+        for k in missed:
+            counts[k, wrong or [-1]] += 1
+        if not missed:
+            counts[-1, wrong or ([-1] if not true.any() else [])] += 1
+    return [(a, p, int(counts[i, j])) for i, a in enumerate(names) for j, p in enumerate(names)]
+
+
+def recall_by_size(judged: Judged, areas: np.ndarray) -> dict[str, dict]:
+    """Recall and false alarms by object size; areas: N×K, 0 where not known (such objects are left out).
+
+    recall: share of the tags whose largest object is of a size that were given. false_alarms: wrong tags per picture, over the
+    pictures whose largest object is of that size; "none" are the pictures without any tag.
+    """
+    wrong = (judged.predicted & (judged.targets == 0)).sum(axis=1)
+    largest = areas.max(axis=1)
+    rows = {}
+    for name, (low, high) in AREA_LIMITS.items():
+        tags = (areas > low) & (areas <= high)
+        pictures = (largest > low) & (largest <= high)
+        rows[name] = {
+            "tags": int(tags.sum()),
+            "recall": float(judged.predicted[tags].mean()) if tags.any() else None,
+            "false_alarms": float(wrong[pictures].mean()) if pictures.any() else None,
+        }
+    empty = judged.targets.sum(axis=1) == 0
+    rows["none"] = {"tags": 0, "recall": None, "false_alarms": float(wrong[empty].mean()) if empty.any() else None}
+    return rows
+
+
+def verdict(reports: dict[str, dict[str, dict]], gain: dict, lost: dict) -> str:
+    """One sentence: what adaptation brought on photos and cost at home, and which tags an engine never gets right.
+
+    reports: domain -> engine -> metrics; gain, lost: differences hd − standard in subset accuracy on photos and at home.
+    """
+    real, home = reports["real"], reports["academic"]
+    low, high = gain["interval"]
+    text = (
+        f"Photos: {real['standard']['subset_accuracy']:.1%} of them exactly right before adaptation,"
+        f" {real['hd']['subset_accuracy']:.1%} after ({100 * gain['value']:+.1f} points, 95 % interval {100 * low:+.1f} to"
+        f" {100 * high:+.1f}); academic pictures: {home['standard']['subset_accuracy']:.1%} before, {home['hd']['subset_accuracy']:.1%}"
+        f" after ({100 * lost['value']:+.1f})."
+    )
+    zero = [
+        f"{tag} ({engine} on {'photos' if domain == 'real' else 'academic pictures'})"
+        for domain, engines in reports.items()
+        for engine, metrics in engines.items()
+        for tag, numbers in metrics["per_tag"].items()
+        if numbers["F1"] == 0 and numbers["pictures"]
+    ]
+    return text + (f" F1 is zero for {', '.join(zero)}." if zero else " No tag has an F1 of zero.")
