@@ -1,6 +1,7 @@
 # make repro                     run the experiment
 # make test                      lint and tests
 # make ablation DATASET=neu-det  does language help? every arm against its controls
+# make tagging                  image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
@@ -13,7 +14,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint ablation bench baseline clean FORCE
+.PHONY: help repro test lint ablation tagging bench baseline clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -33,6 +34,12 @@ lint: $(INSTALLED)
 DATASET ?= synthetic
 ablation: $(INSTALLED)
 	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
+
+# Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.
+tagging: TAGS = $(if $(filter command line environment,$(origin DATASET)),$(DATASET),toolbox)
+tagging: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.tagging.params import PATH, load_tagging_params as load; run_stage(lambda: load("$(TAGS)") and f"{PATH}, $(TAGS): checked")'
+	dvc repro pipelines/tagging/dvc.yaml:evaluate@$(TAGS)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)

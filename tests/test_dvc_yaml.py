@@ -9,7 +9,11 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
-PLUMBING = {"errors", "outputs", "params"}
+PLUMBING = {"errors", "outputs", "params", "tagging.params"}
+
+
+def module_file(name: str) -> Path:
+    return ROOT / "src/zerostart" / f"{name.replace('.', '/')}.py"
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -22,7 +26,7 @@ def imported_modules(path: Path) -> set[str]:
                 name = node.module.removeprefix("zerostart.")
                 if name not in found:
                     found.add(name)
-                    pending.append(ROOT / "src/zerostart" / f"{name}.py")
+                    pending.append(module_file(name))
     return found - PLUMBING
 
 
@@ -36,14 +40,16 @@ def test_dependencies_are_the_modules_that_the_stage_imports(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_parameter_that_a_stage_reads_is_declared(stage):
-    script = ast.parse((ROOT / f"src/stages/{stage}.py").read_text())
-    read = {
+    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert parameters_read(ROOT / f"src/stages/{stage}.py") <= declared
+
+
+def parameters_read(script: Path) -> set[str]:
+    return {
         node.attr
-        for node in ast.walk(script)
+        for node in ast.walk(ast.parse(script.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
     }
-    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
-    assert read <= declared
 
 
 PIPELINES = {
@@ -61,3 +67,19 @@ def test_dependencies_of_the_other_pipelines(script):
     assert stage["cmd"] == f"PYTHONPATH=src python {script} ${{item}}"
     modules = {f"src/zerostart/{module}.py" for module in imported_modules(ROOT / script)}
     assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {script}
+
+
+TAGGING = yaml.safe_load((ROOT / "pipelines/tagging/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("name", TAGGING)
+def test_dependencies_and_parameters_of_tagging(name):
+    stage, script = TAGGING[name].get("do", TAGGING[name]), ROOT / f"src/stages/tagging/{name}.py"
+    modules = {module_file(module).relative_to(ROOT).as_posix() for module in imported_modules(script)}
+    listed = {dep for dep in stage["deps"] if dep.startswith("src/")}
+    assert listed == modules | {script.relative_to(ROOT).as_posix()}
+    declared = {key.removeprefix("${item}.") for entry in stage.get("params", []) for keys in entry.values() for key in keys}
+    read = parameters_read(script)
+    if "src/zerostart/tagging/phases.py" in listed and name in ("base", "adaptation"):
+        read |= parameters_read(ROOT / "src/zerostart/tagging/phases.py")
+    assert read <= declared

@@ -1,6 +1,6 @@
-"""evaluate: both engines on both tests, before and after, against both baselines: `python src/stages/tagging/evaluate.py DATASET`.
+"""evaluate: both engines on both tests, before and after adaptation, against the baselines.
 
-The test splits are read here and nowhere else.
+`python src/stages/tagging/evaluate.py DATASET`. The test splits are read here and nowhere else.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from zerostart.tagging.image_store import ImageStore
 from zerostart.tagging.model import load_engine
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
 from zerostart.tagging.phases import DOMAINS, open_domains
-from zerostart.tagging.rules import ENGINES, load_rules
+from zerostart.tagging.rules import ENGINES, Rules, load_rules
 from zerostart.tagging.scores import best_thresholds, tag_metrics
 from zerostart.tagging.sheets import sheet
 from zerostart.tagging.tiling import VIEWS, merged, stored_view_scores
@@ -62,7 +62,7 @@ def main() -> str:
             "adaptation": change,
             "gap": {engine: _gap(reports, engine) for engine in ENGINES},
             "baselines": _baselines(dataset, stores, params),
-            "thresholds": _thresholds(results, rules.tags),
+            "thresholds": _thresholds(results, rules),
             "tiling": _tiling(results, stores["real"], rules.tags),
             "auto": judge_auto(models, rules, home, stores),
         },
@@ -86,7 +86,7 @@ def _gap(reports: dict[str, dict], engine: str) -> dict[str, float]:
 
 
 def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParams) -> dict[str, Any]:
-    """The most frequent tags of each domain; and the COCO detector on photos, its thresholds chosen on val like the engines'."""
+    """Each domain's most frequent tags; on photos also the COCO detector, with thresholds chosen on val like the engines'."""
     found: dict[str, Any] = {}
     for domain, store in stores.items():
         constant = most_frequent_tags(store.targets[store.of_split("train")], store.targets[store.of_split("test")])
@@ -102,14 +102,20 @@ def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParam
     return found
 
 
-def _thresholds(results: Results, tags: tuple[str, ...]) -> dict[str, Any]:
+def _thresholds(results: Results, rules: Rules) -> dict[str, Any]:
     """Each engine on each domain (whole pictures), at the thresholds in use and at the published ones."""
     table: dict[str, Any] = {}
-    for engine, published in (("standard", 0.5), ("hd", 0.3)):
+    for engine in ENGINES:
+        published = rules.thresholds[engine].published
         for domain in DOMAINS:
             judged = results[domain, engine, 1]
-            for name, limits in (("in_use", judged.thresholds), (f"published_{published}", np.full(len(tags), published))):
-                table.setdefault(engine, {}).setdefault(domain, {})[name] = _brief(judged._replace(thresholds=limits), tags)
+            for name, limits in (
+                ("in_use", judged.thresholds),
+                (f"published_{published}", np.full(len(rules.tags), published)),
+            ):
+                table.setdefault(engine, {}).setdefault(domain, {})[name] = _brief(
+                    judged._replace(thresholds=limits), rules.tags
+                )
     return table
 
 

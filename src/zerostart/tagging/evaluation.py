@@ -98,13 +98,15 @@ def verdict(reports: dict[str, dict[str, dict]], gain: dict, lost: dict) -> str:
 
     reports: domain -> engine -> metrics; gain, lost: differences hd − standard in subset accuracy on photos and at home.
     """
-    real, home = reports["real"], reports["academic"]
+    right = {
+        domain: {engine: f"{metrics['subset_accuracy']:.1%}" for engine, metrics in engines.items()}
+        for domain, engines in reports.items()
+    }
     low, high = gain["interval"]
     text = (
-        f"Photos: {real['standard']['subset_accuracy']:.1%} of them exactly right before adaptation,"
-        f" {real['hd']['subset_accuracy']:.1%} after ({100 * gain['value']:+.1f} points, 95 % interval {100 * low:+.1f} to"
-        f" {100 * high:+.1f}); academic pictures: {home['standard']['subset_accuracy']:.1%} before, {home['hd']['subset_accuracy']:.1%}"
-        f" after ({100 * lost['value']:+.1f})."
+        f"Photos: {right['real']['standard']} of them exactly right before adaptation, {right['real']['hd']} after"
+        f" ({100 * gain['value']:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}); academic pictures:"
+        f" {right['academic']['standard']} before, {right['academic']['hd']} after ({100 * lost['value']:+.1f} points)."
     )
     zero = [
         f"{tag} ({engine} on {'photos' if domain == 'real' else 'academic pictures'})"

@@ -44,8 +44,8 @@ def _fetched(name: str, shape: dict[str, Any]) -> nn.Module:
         return timm.create_model(name, pretrained=True, **shape)
     except (OSError, RuntimeError, HfHubHTTPError) as error:
         raise InputError(
-            f"the weights of '{name}' cannot be fetched ({_first_line(error)}); `weights` may also be `random` or the path of their"
-            " model.safetensors"
+            f"the weights of '{name}' cannot be fetched ({_first_line(error)}); `weights` may also be `random` or the path of"
+            " their model.safetensors"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """How unlike the academic pictures is a picture? The Mahalanobis distance of its features from the training pictures'.
 
-Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples" (arXiv 1807.03888), with one Gaussian for
-all classes, on the features that the `standard` engine's last layer sees.
+Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples" (arXiv 1807.03888), with one Gaussian
+for all classes, on the features that the `standard` engine's last layer sees.
 """
 
 from collections.abc import Sequence

@@ -67,7 +67,7 @@ def academic_picture(name: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, tuple[int, int, int, int]]]]:
-    """A photograph of a bench (448×448×3 uint8) with none to three tagged parts among clutter; tag and box x, y, w, h of each."""
+    """A photograph of a bench (448×448×3 uint8) with none to three tagged parts among clutter; tag and box of each."""
     light = rng.uniform(-np.pi, np.pi)
     canvas = _bench(rng)
     for _ in range(rng.integers(3, 9)):

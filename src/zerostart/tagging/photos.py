@@ -22,8 +22,8 @@ def decode(source: Path | bytes, longest: int | None = None) -> np.ndarray:
     """A picture upright as H×W×3 uint8, shrunk so that its longer side is at most `longest` pixels.
 
     Grey, palette and CMYK become RGB; of an animation the first frame is taken; an EXIF orientation is applied.
-    Raises UnreadableError for what is truncated, no image, of more than 8 bits a channel, smaller than 8 pixels a side or larger
-    than 64 megapixels.
+    Raises UnreadableError for what is truncated, no image, of more than 8 bits a channel, smaller than 8 pixels a side or
+    larger than 64 megapixels.
     """
     try:
         with Image.open(source if isinstance(source, Path) else BytesIO(source)) as image:
