@@ -1,6 +1,7 @@
 """The tagger's weights, its input, tiling, novelty and parameters."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,10 +44,10 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensor(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         build_tagger(there, 3)
     save_file({name: tensor for name, tensor in weights.items() if name != "stem.0.bias"}, path)
-    with pytest.raises(InputError, match="tensor 'stem.0.bias' is missing"):
+    with pytest.raises(InputError, match=r"tensor 'stem.0.bias' is missing"):
         build_tagger(there, 3)
     save_file({"other": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="no tensor 'head.fc.weight'"):
+    with pytest.raises(InputError, match=r"no tensor 'head.fc.weight'"):
         build_tagger(there, 3)
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a readable safetensors file"):
@@ -154,7 +155,7 @@ def test_the_rate_rises_then_falls_to_zero():
     factors = [rate_factor(step, 100) for step in range(100)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert factors[5] == 1.0 and factors[99] < 0.001
-    assert all(a >= b for a, b in zip(factors[5:], factors[6:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[5:]))
 
 
 def test_layer_decay_slows_the_early_layers():
@@ -174,7 +175,7 @@ def test_layer_decay_slows_the_early_layers():
     [
         (
             {"engines": PARAMS["engines"] | {"published_hd": 1.3}},
-            "'engines.published_hd' is 1.3: input should be less than or equal to 1",
+            "'engines.published_hd' is 1.3: input should be less",
         ),
         ({"base": PHASE | {"batch_size": 7}}, "'base.batch_size' is 7"),
         ({"base": PHASE | {"input_size": 50}}, "'base.input_size' is 50"),
