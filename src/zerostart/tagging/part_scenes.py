@@ -7,7 +7,7 @@ softened mask. Everything depends on the generator passed in and on nothing else
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from zerostart.metal_surfaces import clean_surface, photograph
@@ -18,7 +18,7 @@ SCENE_SIZE = 448
 SUPERSAMPLING = 4
 OBJECTS_PER_SCENE = (0.12, 0.38, 0.30, 0.20)
 """Probability of 0 to 3 tagged parts."""
-SIDES = (80, 200)
+SIDES = (100, 210)
 """Smallest and largest side of a part in a scene, in pixels."""
 
 
@@ -83,7 +83,7 @@ def scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, tuple[i
         if place is None:
             continue
         x, y = place
-        transform = _turned(rng.uniform(-np.pi, np.pi), rng.uniform(0, 0.4), rng.uniform(0, 0.15))
+        transform = _turned(rng.uniform(-0.7, 0.7), rng.uniform(0, 0.3), rng.uniform(0, 0.15))
         part = draw_part(SHAPES[name](rng), transform, side, light, rng)
         _shadow(canvas, part, x, y, light)
         _painted(canvas, part, _metal(rng), x, y)
@@ -132,8 +132,13 @@ def _scrap(canvas: np.ndarray, rng: np.random.Generator) -> None:
     else:
         axes = size * np.array([1, 0.6])
         pen.ellipse((*(centre - axes), *(centre + axes)), fill=int(rng.integers(60, 200)))
-    cover = ndimage.gaussian_filter(np.asarray(mask, np.float32) / 255, 0.8)[..., None]
-    canvas += cover * (rng.uniform(0.05, 0.9, 3) - canvas)
+    colour, box = rng.uniform(0.05, 0.9, 3), mask.getbbox()
+    if box is None:  # it lies outside of the picture
+        return
+    left, top, right, bottom = box
+    cover = np.asarray(mask.crop(box).filter(ImageFilter.GaussianBlur(0.8)), np.float32)[..., None] / 255
+    window = canvas[top:bottom, left:right]
+    window += cover * (colour - window)
 
 
 def _painted(canvas: np.ndarray, part: Part, metal: np.ndarray, x: int, y: int) -> np.ndarray:

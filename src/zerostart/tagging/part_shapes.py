@@ -28,11 +28,9 @@ def nut(rng: np.random.Generator) -> Outline:
 
 def bracket(rng: np.random.Generator) -> Outline:
     """An L of flat bar."""
-    width = rng.uniform(0.45, 0.6)
-    corners = np.array(
-        [[-0.9, -0.9], [-0.9 + width, -0.9], [-0.9 + width, 0.9 - width], [0.9, 0.9 - width], [0.9, 0.9], [-0.9, 0.9]]
-    )
-    return Outline(corners, ())
+    end, inner = 0.68, rng.uniform(0.3, 0.42) - 0.68
+    corners = [(-end, -end), (inner, -end), (inner, -inner), (end, -inner), (end, end), (-end, end)]
+    return Outline(np.array(corners), ())
 
 
 def gear(rng: np.random.Generator) -> Outline:
@@ -62,9 +60,9 @@ def pin(rng: np.random.Generator) -> Outline:
 
 def plate(rng: np.random.Generator) -> Outline:
     """A rectangle with a small hole in each corner."""
-    height = rng.uniform(0.5, 0.85)
-    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (0.9, height)
-    holes = tuple(_ring(0.12, 20) + corner * (0.75, 0.7) for corner in corners)
+    height = rng.uniform(0.4, 0.6)
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (0.78, height)
+    holes = tuple(_ring(0.1, 20) + corner * (0.75, 0.7) for corner in corners)
     return Outline(corners, holes)
 
 
