@@ -1,19 +1,17 @@
 """adaptation: train all layers of the `standard` engine on, with photos and replayed academic pictures; this is `hd`."""
 
 from zerostart.errors import run_stage
-from zerostart.tagging.cards import load_tag_card
-from zerostart.tagging.model import load_engine
 from zerostart.tagging.params import dataset_argument, load_tagging_params
-from zerostart.tagging.phases import DOMAINS, run_phase
+from zerostart.tagging.phases import DOMAINS, open_engine, run_phase
 
 
 def main() -> str:
     dataset = dataset_argument()
-    params, card = load_tagging_params(dataset), load_tag_card(dataset)
+    params = load_tagging_params(dataset)
     return run_phase(
         dataset,
         "hd",
-        lambda tags: load_engine(f"models/tagging/{dataset}/standard", card.tags)[0],
+        lambda tags: open_engine(dataset, "standard", tags)[0],
         params.adaptation,
         "real",
         lambda row: sum(row[f"{domain}_mAP"] for domain in DOMAINS) / len(DOMAINS),

@@ -12,7 +12,7 @@ def main() -> str:
     return run_phase(
         dataset,
         "standard",
-        lambda tags: build_tagger(params.model, tags),
+        lambda tags: build_tagger(params.model, len(tags)),
         params.base,
         "academic",
         lambda row: row["academic_mAP"],  # photos must not choose it: their gap is what is measured

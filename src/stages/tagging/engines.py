@@ -6,10 +6,9 @@ import torch
 from zerostart.errors import run_stage
 from zerostart.outputs import output_folder, rounded
 from zerostart.tagging.image_store import ImageStore
-from zerostart.tagging.model import load_engine
 from zerostart.tagging.novelty import best_limit, fit_home, novelty, stored_features
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
-from zerostart.tagging.phases import open_domains
+from zerostart.tagging.phases import open_domains, open_engine
 from zerostart.tagging.rules import ENGINES, EngineThresholds, Rules, save_rules, side_limit
 from zerostart.tagging.scores import best_thresholds
 from zerostart.tagging.tiling import VIEWS, merged, stored_view_scores
@@ -24,10 +23,8 @@ def main() -> str:
     torch.set_num_threads(params.threads)
     stores = open_domains(dataset)
     tags = stores["academic"].tags
-    thresholds = {
-        engine: _thresholds(f"models/tagging/{dataset}/{engine}", engine, stores[VAL_OF[engine]], params) for engine in ENGINES
-    }
-    standard, size = load_engine(f"models/tagging/{dataset}/standard", tags)
+    thresholds = {engine: _thresholds(dataset, engine, stores[VAL_OF[engine]], params) for engine in ENGINES}
+    standard, size = open_engine(dataset, "standard", tags)
     home = fit_home(stored_features(standard, stores["academic"], stores["academic"].of_split("train"), size))
     away = {
         domain: novelty(home, stored_features(standard, store, store.of_split("val"), size)) for domain, store in stores.items()
@@ -49,8 +46,8 @@ def main() -> str:
     )
 
 
-def _thresholds(folder: str, engine: str, store: ImageStore, params: TaggingParams) -> EngineThresholds:
-    model, size = load_engine(folder, store.tags)
+def _thresholds(dataset: str, engine: str, store: ImageStore, params: TaggingParams) -> EngineThresholds:
+    model, size = open_engine(dataset, engine, store.tags)
     val = store.of_split("val")
     published = {"standard": params.engines.published_standard, "hd": params.engines.published_hd}[engine]
     scores = stored_view_scores(model, store, val, size, len(VIEWS), params.tiling.overlap)

@@ -17,9 +17,8 @@ from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.coco_baseline import class_columns, detector_scores, load_coco_detector
 from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
 from zerostart.tagging.image_store import ImageStore
-from zerostart.tagging.model import load_engine
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
-from zerostart.tagging.phases import DOMAINS, open_domains
+from zerostart.tagging.phases import DOMAINS, open_domains, open_engine
 from zerostart.tagging.rules import ENGINES, Rules, load_rules
 from zerostart.tagging.scores import best_thresholds, tag_metrics
 from zerostart.tagging.sheets import sheet
@@ -37,7 +36,7 @@ def main() -> str:
     torch.set_num_threads(params.threads)
     stores = open_domains(dataset)
     rules, home = load_rules(f"models/tagging/{dataset}/rules")
-    models = {engine: load_engine(f"models/tagging/{dataset}/{engine}", rules.tags) for engine in ENGINES}
+    models = {engine: open_engine(dataset, engine, rules.tags) for engine in ENGINES}
     results: Results = {}
     for domain, store in stores.items():
         test = store.of_split("test")

@@ -10,7 +10,7 @@ from torch import nn
 from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.image_store import ImageStore, open_store
-from zerostart.tagging.model import save_engine
+from zerostart.tagging.model import load_engine, save_engine
 from zerostart.tagging.params import PhaseParams, TaggingParams
 from zerostart.tagging.training import make_state, train, val_scores
 
@@ -23,10 +23,21 @@ def open_domains(dataset: str) -> dict[str, ImageStore]:
     return {domain: open_store(f"data/tagging/{dataset}/images/{domain}", tags) for domain in DOMAINS}
 
 
+def device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def open_engine(dataset: str, engine: str, tags: tuple[str, ...]) -> tuple[nn.Module, int]:
+    """A trained engine of a data set, frozen, on the device; and the side of its input."""
+    model, size = load_engine(f"models/tagging/{dataset}/{engine}", tags)
+    return model.to(device()), size
+
+
 def run_phase(
     dataset: str,
     engine: str,
-    start: Callable[[int], nn.Module],
+    start: Callable[[tuple[str, ...]], nn.Module],
     phase: PhaseParams,
     main_domain: str,
     score: Callable[[dict[str, float]], float],
@@ -34,14 +45,13 @@ def run_phase(
 ) -> str:
     """Train an engine and write models/tagging/<dataset>/<engine>, and its curve and metrics.
 
-    start: makes the model for a number of tags; score: of the val numbers, what picks the epoch.
+    start: makes the model for the tags; score: of the val numbers, what picks the epoch.
     """
     torch.set_num_threads(params.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stores = open_domains(dataset)
     main, tags = stores[main_domain], stores[main_domain].tags
     torch.manual_seed(params.seed)
-    state = make_state(start(len(tags)).requires_grad_(True).to(device), phase)
+    state = make_state(start(tags).requires_grad_(True).to(device()), phase)
 
     def measure(model: nn.Module) -> dict[str, float]:
         row = val_scores(model, stores, phase.input_size)
