@@ -134,7 +134,7 @@ def test_threshold_zero_gives_every_tag_and_names_the_view(finished):
         (["missing.png"], "no such file or folder"),
         (["empty"], "no image in it"),
         (["data/raw/toy/photos.csv"], "photos.csv: not an image"),
-        (["data/raw/toy/photos", "--threshold", "1.5"], "in 0..1 is expected"),
+        (["data/raw/toy/photos", "--threshold", "1.5"], "--threshold 1.5; a number in 0..1"),
         (["data/raw/toy/photos", "--models", "models/other"], "no readable rules"),
     ],
 )
