@@ -22,6 +22,7 @@ PHASE = {
     "weight_decay": 0.05,
     "mixup_alpha": 0.2,
     "least_crop": 0.8,
+    "zoom_out": 2.0,
     "vertical_flip": False,
     "photometric": 0.0,
     "replay": 0.0,

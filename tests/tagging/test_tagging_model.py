@@ -99,13 +99,29 @@ def test_a_batch_of_mixed_sizes_is_its_single_pictures():
 
 
 def test_augmented_pictures_are_windows_of_the_original():
-    phase = PhaseParams.model_validate(PHASE | {"least_crop": 0.5})
+    phase = PhaseParams.model_validate(PHASE | {"least_crop": 0.5, "zoom_out": 1.0})
     image = torch.arange(3 * 20 * 30, dtype=torch.int32).reshape(3, 20, 30)
     for seed in range(20):
         (cut,) = augmented([image], phase, torch.Generator().manual_seed(seed))
         assert 10 <= cut.shape[1] <= 20 and 15 <= cut.shape[2] <= 30
         step = cut[0, 0, 1] - cut[0, 0, 0]
         assert abs(int(step)) == 1 and (cut[:, :, 1:] - cut[:, :, :-1] == step).all()  # 1: as it is, -1: mirrored
+
+
+def test_a_small_picture_zoomed_out_is_somewhere_on_its_own_ground():
+    phase = PhaseParams.model_validate(PHASE | {"least_crop": 1.0, "zoom_out": 3.0, "input_size": 64})
+    image = torch.full((3, 20, 20), 9, dtype=torch.uint8)
+    image[:, 5:15, 5:15] = 200
+    sides, corners = set(), set()
+    for seed in range(30):
+        (found,) = augmented([image], phase, torch.Generator().manual_seed(seed))
+        rows, columns = torch.nonzero(found[0] == 200).unbind(1)
+        assert 20 <= found.shape[1] == found.shape[2] <= 60 and len(rows) == 100 and (found[found != 200] == 9).all()
+        sides.add(found.shape[1])
+        corners.add((int(rows.min()), int(columns.min())))
+    assert len(sides) > 15 and len(corners) > 15
+    large = torch.zeros(3, 80, 80, dtype=torch.uint8)
+    assert augmented([large], phase, torch.Generator())[0].shape == large.shape
 
 
 @pytest.mark.parametrize(("height", "width", "overlap"), [(90, 60, 0.0), (100, 140, 0.25), (31, 17, 0.5)])

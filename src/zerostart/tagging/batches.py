@@ -37,9 +37,12 @@ def _resize(images: Tensor, size: int) -> Tensor:
 
 
 def augmented(images: Sequence[Tensor], phase: PhaseParams, generator: torch.Generator) -> list[Tensor]:
-    """Random crops and mirror images, still uint8."""
-    draws = torch.rand(len(images), 6, generator=generator).tolist()
-    return [_crop_and_flip(image, phase, *draw) for image, draw in zip(images, draws, strict=True)]
+    """Random crops and mirror images, small pictures also zoomed out; still uint8."""
+    draws = torch.rand(len(images), 9, generator=generator).tolist()
+    return [
+        _zoomed_out(_crop_and_flip(image, phase, *draw[:6]), phase, *draw[6:])
+        for image, draw in zip(images, draws, strict=True)
+    ]
 
 
 def _crop_and_flip(
@@ -51,6 +54,17 @@ def _crop_and_flip(
     cropped = image[:, y : y + high, x : x + broad]
     flips = [2] * (across < 0.5) + [1] * (phase.vertical_flip and upside < 0.5)
     return cropped.flip(flips) if flips else cropped
+
+
+def _zoomed_out(image: Tensor, phase: PhaseParams, scale: float, top: float, left: float) -> Tensor:
+    """A small picture on a larger ground, which its border pixels continue (as in SSD, Liu et al. 2016)."""
+    _, height, width = image.shape
+    if phase.zoom_out == 1 or max(height, width) >= phase.input_size:
+        return image
+    down, right = (round(side * (phase.zoom_out - 1) * scale) for side in (height, width))
+    above, before = round(down * top), round(right * left)
+    around = (before, right - before, above, down - above)
+    return functional.pad(image[None].float(), around, mode="replicate")[0].to(torch.uint8)
 
 
 def photometric(inputs: Tensor, strength: float, generator: torch.Generator) -> Tensor:

@@ -60,6 +60,8 @@ class PhaseParams(FrozenModel):
     """0: no MixUp."""
     least_crop: Annotated[Positive, Field(le=1)]
     """Random crops keep at least this share of each side."""
+    zoom_out: Annotated[Number, Field(ge=1)]
+    """Pictures smaller than the input are put somewhere on a ground up to so many times their side; 1: never."""
     vertical_flip: bool
     """Mirror upside down as well as left to right."""
     photometric: NotNegative
