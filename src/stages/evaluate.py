@@ -5,19 +5,24 @@ be told what the mirror images gain and what the training gains. The thresholds 
 """
 
 import csv
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from zerostart.bootstrap import Interval, paired_bootstrap, resampled_scores
 from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
-from zerostart.coco_metrics import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.coco_metrics import CocoMetrics, class_indices, class_names, detections, evaluate_coco, image_sizes
 from zerostart.comparison import table, verdict
+from zerostart.detector import load_detector
 from zerostart.errors import InputError, run_stage
-from zerostart.feature_cache import FLIPS, TEST_VIEWS, load_view, view_name
+from zerostart.feature_cache import FLIPS, TEST_VIEWS, View, load_view, view_name
+from zerostart.features import write_view
 from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes
 from zerostart.fusion_checkpoint import load_fusion
 from zerostart.merged_views import merge, unflip
@@ -28,7 +33,7 @@ from zerostart.pictures import changes, draw_changes
 from zerostart.refinement import refined_logits
 from zerostart.splits import read_split
 
-COCO, FEATURES, RAW, REFINEMENT = Path("data/coco"), Path("data/features"), Path("data/raw"), "models/head_tuning"
+COCO, FEATURES, RAW, CHECKPOINT = Path("data/coco"), Path("data/features"), Path("data/raw"), Path("models/decoder_tuning")
 METRICS_FILE, PER_CLASS_FILE = Path("metrics/evaluate.json"), Path("metrics/per_class.json")
 PLOTS = Path("plots")
 DETECTORS = ("baseline", "refined")
@@ -94,23 +99,50 @@ def load_split(name: str, params: Params) -> Split:
     if ground_truth["info"]["dataset"] != params.dataset:
         found = ground_truth["info"]["dataset"]
         raise InputError(f"{path}: made from the data set {found!r}; {params.dataset!r} (params.yaml) is expected")
-    numbers = TEST_VIEWS[params.test_flips]
-    views = [load_view(FEATURES, view_name(name, number)) for number in numbers]
-    fusion = load_fusion(REFINEMENT, [category["name"] for category in ground_truth["categories"]])
-    boxes = [unflip(view.boxes, FLIPS[number]) for number, view in zip(numbers, views, strict=True)]
-    detectors = {"baseline": (boxes[0], np.asarray(views[0].logits))}
-    for detector, logits in (
-        ("flips", [np.asarray(view.logits) for view in views]),
-        ("refined", [refined_logits(fusion, view) for view in views]),
-    ):
-        detectors[detector] = merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
+    classes = class_names(ground_truth)
+    fusion = load_fusion(CHECKPOINT, classes)
+    frozen = load_views(FEATURES, name, params)
+    image_id = np.asarray(frozen[0].image_id)
+    detectors = {
+        "baseline": (frozen[0].boxes, np.asarray(frozen[0].logits)),
+        "flips": merge_views(frozen, [np.asarray(view.logits) for view in frozen], params),
+    }
+    with tuned_views(name, ground_truth, classes, params) as views:
+        refined = [refined_logits(fusion, view) for view in views or frozen]
+        detectors["refined"] = merge_views(views or frozen, refined, params)
     boxes, logits = side_by_side(detectors)
-    image_id = np.asarray(views[0].image_id)
     try:
         evaluator = FrozenBoxEvaluator(boxes, image_id, ground_truth)
     except InputError as error:
         raise InputError(f"{FEATURES / name} and {path}: {error}") from None
     return Split(ground_truth, boxes, image_id, logits, evaluator)
+
+
+def load_views(folder: Path, name: str, params: Params) -> list[View]:
+    """The cached views of a split that are merged."""
+    return [load_view(folder, view_name(name, number)) for number in TEST_VIEWS[params.test_flips]]
+
+
+@contextmanager
+def tuned_views(name: str, coco: dict, classes: list[str], params: Params) -> Iterator[list[View]]:
+    """The same views as the detector with the tuned decoder has them; none if no decoder was tuned."""
+    if not (CHECKPOINT / "model.safetensors").is_file():
+        yield []
+        return
+    detector = load_detector(CHECKPOINT, classes)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory(dir="data", prefix=".tmp-tuned-") as folder:
+        for number in TEST_VIEWS[params.test_flips]:
+            path = Path(folder) / view_name(name, number)
+            write_view(path, detector, coco, RAW / params.dataset, FLIPS[number])
+        yield load_views(Path(folder), name, params)
+
+
+def merge_views(views: list[View], logits: list[np.ndarray], params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (N×Q×4) and logits (N×Q×K) of all views as one set of queries."""
+    flips = [FLIPS[number] for number in TEST_VIEWS[params.test_flips]]
+    boxes = [unflip(view.boxes, flip) for view, flip in zip(views, flips, strict=True)]
+    return merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
 
 
 def side_by_side(detectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -56,4 +56,4 @@ class LiveImages:
             picture.copy_(picture.flip([axis for axis, mirrored in zip((-1, -2), FLIPS[view], strict=True) if mirrored]))
         if self.photometric:
             pixels = brightness_and_contrast(pixels, self.photometric, self.generator).clamp_(0, 1)
-        return {name: tensor.cpu() for name, tensor in look(self.model, pixels).items()}
+        return {name: tensor.cpu() for name, tensor in look(self.model, pixel_values=pixels).items()}

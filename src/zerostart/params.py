@@ -38,11 +38,12 @@ class Lambdas(FrozenModel):
 
 
 class LearningRates(FrozenModel):
-    """AdamW learning rates: the fusion in phase 1, then the fusion and the class head delta in phase 2."""
+    """AdamW learning rates: the fusion in phase 1; from phase 2 on fusion and class head delta; in phase 3 the decoder."""
 
     warmup: Positive
     fusion: Positive
     head: Positive
+    decoder: Positive = 2e-5
 
 
 class Epochs(FrozenModel):
@@ -50,6 +51,20 @@ class Epochs(FrozenModel):
 
     warmup: Annotated[Integer, Field(ge=0, le=1000)]
     head: Annotated[Integer, Field(ge=0, le=1000)]
+    decoder: Annotated[Integer, Field(ge=0, le=1000)] = 0
+
+
+class DecoderTuning(FrozenModel):
+    """How phase 3 goes over the images (`epochs.decoder`, `lr.decoder`)."""
+
+    batch_size: Count = 16
+    """Images per optimiser step, of all processes together."""
+    accumulate: Count = 1
+    """Passes that a process makes for a step, each on a part of its images: less memory, nearly the same step."""
+    ema_decay: Annotated[NotNegative, Field(lt=1)] = 0.998
+    """Of the moving average of all trained weights, which is what is scored and kept; 0 keeps the weights themselves."""
+    launcher: Name = "python"
+    """What starts the stage: `python`, or `torchrun --nproc-per-node=4` for four GPUs."""
 
 
 class Params(FrozenModel):
@@ -98,6 +113,7 @@ class Params(FrozenModel):
     lambdas: Lambdas
     lr: LearningRates
     epochs: Epochs
+    decoder: DecoderTuning = DecoderTuning()
     bootstrap_samples: Annotated[Integer, Field(ge=100)]
     """Resamples of the test images behind each 95 % interval."""
 
