@@ -130,6 +130,11 @@ def test_the_evaluation_uses_the_tuned_detector(experiment, rising):
     frozen = json.loads((experiment / "metrics/evaluate.json").read_text())
     assert tuned["baseline"] == frozen["baseline"]
     assert tuned["composite_steps"]["flips"] == frozen["composite_steps"]["flips"]
+    assert list(tuned["composite_steps"]) == ["decoder", "flips", "training"]
+    assert list(frozen["composite_steps"]) == ["flips", "training"]
+    assert tuned["composite_steps"]["training"]["delta"] == 0  # head tuning's choice is the baseline here
+    gained = sum(step["delta"] for step in tuned["composite_steps"].values())
+    assert gained == pytest.approx(tuned["delta"]["composite"], abs=3e-6)
     assert tuned["calibration_error"] != frozen["calibration_error"]
     assert not [path for path in (experiment / "data").iterdir() if path.name.startswith(".tmp")]
 

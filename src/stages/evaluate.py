@@ -1,7 +1,7 @@
 """Stage `evaluate`: judge baseline and refined detector on `test`, the only stage that reads it.
 
-The refined detector looks at mirror images as well (`test_flips`); `flips` is the baseline that does the same, so that it can
-be told what the mirror images gain and what the training gains. The thresholds of the operating points are chosen on `val`.
+The refined detector looks at mirror images as well (`test_flips`). Between it and the baseline stand the detectors that lack
+its last steps, so that it can be told what each step gains. The thresholds of the operating points are chosen on `val`.
 """
 
 import csv
@@ -33,10 +33,13 @@ from zerostart.pictures import changes, draw_changes
 from zerostart.refinement import refined_logits
 from zerostart.splits import read_split
 
-COCO, FEATURES, RAW, CHECKPOINT = Path("data/coco"), Path("data/features"), Path("data/raw"), Path("models/decoder_tuning")
+COCO, FEATURES, RAW = Path("data/coco"), Path("data/features"), Path("data/raw")
+HEAD_TUNING, CHECKPOINT = Path("models/head_tuning"), Path("models/decoder_tuning")
 METRICS_FILE, PER_CLASS_FILE = Path("metrics/evaluate.json"), Path("metrics/per_class.json")
 PLOTS = Path("plots")
 DETECTORS = ("baseline", "refined")
+STEPS = ("flips", "training", "decoder")
+"""What makes the next detector of the one before it: mirror images, phases 1 and 2, and phase 3 if it tuned the decoder."""
 PR_STEP = 4
 """Every fourth of the 101 recall points of a precision-recall curve is written."""
 
@@ -49,7 +52,7 @@ class Split(NamedTuple):
     """N×DQ×4: Q queries of each of D detectors."""
     image_id: np.ndarray
     logits: dict[str, np.ndarray]
-    """`baseline`, `flips` and `refined`: N×DQ×K, minus infinity (no detection) at the other detectors' boxes."""
+    """From the baseline to the refined detector, step by step: N×DQ×K, minus infinity (no detection) at the others' boxes."""
     evaluator: FrozenBoxEvaluator
 
 
@@ -73,19 +76,17 @@ def main() -> str:
         threshold = best_threshold(val.evaluator, val.logits[name])
         reports[name] = judge(test, test.logits[name], threshold, critical, params)
     critical_indices = class_indices(test.evaluator.classes, critical)
-    flips = test.evaluator.match(test.logits["flips"])
 
     def intervals(first: list[ClassMatches], second: list[ClassMatches]) -> dict[str, Interval]:
         return paired_bootstrap(first, second, critical_indices, params.lambdas, params.bootstrap_samples, params.seed)
 
-    baseline, refined = (reports[name].matches for name in DETECTORS)
-    matches = (baseline, flips, refined)
+    matches = [test.evaluator.match(logits) for logits in test.logits.values()]
     composites = [composite_of(of_detector, critical_indices, params) for of_detector in matches]
     steps = {
         name: {"delta": composites[i + 1] - composites[i]} | intervals(*matches[i : i + 2])["composite"]._asdict()
-        for i, name in enumerate(("flips", "training"))
+        for i, name in enumerate(STEPS[: len(matches) - 1])
     }
-    metrics = write_metrics(reports, intervals(baseline, refined), steps)
+    metrics = write_metrics(reports, intervals(matches[0], matches[-1]), steps)
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
     print(table(metrics))
@@ -108,6 +109,9 @@ def load_split(name: str, params: Params) -> Split:
         "flips": merge_views(frozen, [np.asarray(view.logits) for view in frozen], params),
     }
     with tuned_views(name, ground_truth, classes, params) as views:
+        if views:
+            heads = load_fusion(HEAD_TUNING, classes)
+            detectors["head_tuning"] = merge_views(frozen, [refined_logits(heads, view) for view in frozen], params)
         refined = [refined_logits(fusion, view) for view in views or frozen]
         detectors["refined"] = merge_views(views or frozen, refined, params)
     boxes, logits = side_by_side(detectors)
