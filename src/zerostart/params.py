@@ -27,31 +27,40 @@ Name = Annotated[str, Field(min_length=1)]
 class FrozenModel(BaseModel):
     """A checked file: it cannot change once read, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Lambdas(FrozenModel):
     """Weights of the composite score S = map·mAP + ar_critical·AR_critical."""
 
     map: NotNegative
+    """Weight of COCO's AP@[.50:.95], mean over the classes."""
     ar_critical: NotNegative
+    """Weight of COCO's AR@[.50:.95] with 100 detections, mean over the critical classes."""
 
 
 class LearningRates(FrozenModel):
-    """AdamW learning rates: the fusion in phase 1; from phase 2 on fusion and class head delta; in phase 3 the decoder."""
+    """Learning rates of AdamW (Loshchilov & Hutter 2019)."""
 
     warmup: Positive
+    """The fusion in phase 1; published: 2e-4."""
     fusion: Positive
+    """The fusion in phases 2 and 3; published: 5e-5."""
     head: Positive
+    """The class head's difference in phases 2 and 3; published: 5e-5."""
     decoder: Positive = 2e-5
+    """The decoder in phase 3; as published."""
 
 
 class Epochs(FrozenModel):
     """Upper bounds of the epochs of each phase; 0 skips the phase and keeps its starting point."""
 
     warmup: Annotated[Integer, Field(ge=0, le=1000)]
+    """Phase 1: the fusion alone."""
     head: Annotated[Integer, Field(ge=0, le=1000)]
+    """Phase 2: the fusion and the class head's difference."""
     decoder: Annotated[Integer, Field(ge=0, le=1000)] = 0
+    """Phase 3: the decoder as well, off by default."""
 
 
 class DecoderTuning(FrozenModel):
@@ -79,17 +88,21 @@ class Params(FrozenModel):
     text_encoder: Name
     """`minilm`, an open_clip tag `name/pretrained`, or `name/path-to-a-local-checkpoint`."""
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]
+    """Of the starting weights, the order of the images, dropout and the bootstrap."""
     mode: Literal["residual", "replace"]
     """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
     alpha_init: Number
-    """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start")."""
+    """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start"; ReZero, Bachlechner et al. 2021)."""
     alpha_per_class: bool
+    """One alpha for each class instead of one for all."""
     sigma: Positive
     """Standard deviation of the projection at the start (weight_init `normal`)."""
     weight_init: Literal["normal", "xavier"]
+    """Projection at the start: N(0, sigma²), or uniform as in Glorot & Bengio 2010."""
     tau: Annotated[Number, Field(ge=0.01, le=1.0)]
-    """Temperature at the start; log tau is learned and clamped to [0.01, 1]."""
+    """Temperature at the start; log tau is learned and clamped to [0.01, 1] (CLIP, Radford et al. 2021)."""
     projector: Literal["linear", "mlp"]
+    """From query features to the text's space: one matrix, or two with a ReLU and dropout between them."""
     dropout: Annotated[NotNegative, Field(lt=1)]
     """Dropout of the MLP projector."""
     center_similarity: bool
@@ -108,9 +121,11 @@ class Params(FrozenModel):
     batch_size: Count
     """Images per optimiser step."""
     weight_decay: NotNegative
+    """AdamW's; alpha and tau are not decayed."""
     patience: Count
     """Epochs without a better composite on val before a phase stops."""
     lambdas: Lambdas
+    """Of the composite, by which the checkpoint is chosen."""
     lr: LearningRates
     epochs: Epochs
     decoder: DecoderTuning = DecoderTuning()
