@@ -3,6 +3,7 @@
 # make ablation DATASET=neu-det  does language help? every arm against its controls
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
+# make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint ablation bench baseline clean FORCE
+.PHONY: help repro test lint ablation bench baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -51,6 +52,9 @@ $(INSTALLED): FORCE
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
 	  cp requirements.lock $@; }
 FORCE:
+
+doctor: $(INSTALLED)
+	@python -m zerostart.doctor
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots
