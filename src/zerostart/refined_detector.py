@@ -202,7 +202,8 @@ class RefinedDetector(nn.Module):
         """All queries of images (B×3×S×S uint8 RGB, S: `image_size`) with their mirror images merged."""
         values = pixel_values(pixels)
         flips = [FLIPS[number] for number in TEST_VIEWS[self.settings.test_flips]]
-        mirrored = [values.flip([axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted]) for flip in flips]
+        axes = ([axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted] for flip in flips)
+        mirrored = [values.flip(which) if which else values for which in axes]
         seen = look(self.detector, pixel_values=torch.cat(mirrored))
         delta, text = self.fusion.contributions(seen["hidden"])
         base = seen["logits"]
