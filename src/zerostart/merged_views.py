@@ -68,9 +68,10 @@ def merge_queries(boxes: Tensor, scores: Tensor, min_iou: float, rounds: int | N
     best = scores.flatten(1, 2).amax(dim=2)
     group = _groups(_overlaps(every_box) >= min_iou, best, rounds)
     weight = (best**2).unsqueeze(2)
-    slots = torch.zeros_like(every_box).scatter_add(1, group.unsqueeze(2).expand(-1, -1, 4), weight * every_box)
-    total = torch.zeros_like(weight).scatter_add(1, group.unsqueeze(2), weight)
-    seen = torch.zeros_like(every_box[:, :, :1]).expand(-1, -1, classes)
+    nothing = 0 * weight  # zeros_like would become a constant, with the batch of the tracer's example
+    slots = nothing.expand(-1, -1, 4).scatter_add(1, group.unsqueeze(2).expand(-1, -1, 4), weight * every_box)
+    total = nothing.scatter_add(1, group.unsqueeze(2), weight)
+    seen = nothing.expand(-1, -1, classes)
     by_view = group.unflatten(1, (views, queries)).unsqueeze(3).expand(-1, -1, -1, classes)
     mean = sum(seen.scatter_reduce(1, by_view[:, view], scores[:, view], "amax") for view in range(views)) / views
     _, kept = mean.amax(dim=2).topk(queries, dim=1)
@@ -98,8 +99,8 @@ def _leaders(suppresses: Tensor, rounds: int | None) -> Tensor:
     nothing changes, at the latest after M rounds (Zheng et al. 2020, "Enhancing Geometric Factors ...", Cluster-NMS, section
     IV-C). rounds: a fixed number instead, for graphs without a loop.
     """
-    leader = torch.ones_like(suppresses[..., :1])
-    for _ in range(rounds or suppresses.shape[1]):
+    leader = (suppresses.sum(dim=2, keepdim=True) == 0).to(suppresses.dtype)  # the first round, in which all lead
+    for _ in range(1, rounds or suppresses.shape[1]):
         previous = leader
         leader = (suppresses @ leader == 0).to(leader.dtype)
         if rounds is None and torch.equal(leader, previous):
