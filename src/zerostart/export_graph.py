@@ -27,6 +27,7 @@ class Graph(nn.Module):
     def __init__(self, detector: RefinedDetector):
         super().__init__()
         self.refined = detector.folded()
+        self.eval()  # the tracer puts it back into the mode that it was in, with all its parts
 
     def forward(self, pixels: Tensor, merge_iou: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
         seen = self.refined.look(pixels, merge_iou)
