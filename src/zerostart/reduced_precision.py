@@ -9,6 +9,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 from torch import Tensor
 
 QUANTISED = ("/conv_encoder/", "/model/encoder/")
@@ -23,8 +24,15 @@ def to_float16(path: Path) -> None:
     would lose their order.
     """
     model = onnx.load(path)
-    kept = [node.name for node in model.graph.node if not node.name.startswith("/refined/detector/")]
-    onnx.save(convert_float_to_float16(model, keep_io_types=True, node_block_list=kept), path)
+    kept = [node.name for node in model.graph.node if not node.name.startswith(("/detector/", "Identity"))]
+    model = convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
+    # The converter writes the cast of a tensor once for every node that reads it, always under one name.
+    first = {node.name: index for index, node in reversed(list(enumerate(model.graph.node)))}
+    distinct = [node for index, node in enumerate(model.graph.node) if first[node.name] == index]
+    del model.graph.node[:]
+    model.graph.node.extend(distinct)
+    OnnxModel(model).topological_sort()
+    onnx.save(model, path)
 
 
 def to_int8(path: Path, images: Iterator[Tensor]) -> None:

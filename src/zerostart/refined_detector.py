@@ -193,6 +193,8 @@ class RefinedDetector(nn.Module):
 
     def folded(self) -> "RefinedDetector":
         """The same for exported graphs: text branch folded, a fixed number of rounds."""
+        if isinstance(self.fusion, FoldedFusion):
+            return self
         detector = copy.copy(self)
         detector._modules = self._modules | {"fusion": FoldedFusion(self.fusion)}
         detector.rounds = ROUNDS

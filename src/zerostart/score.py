@@ -23,11 +23,11 @@ def score(exported: Exported, coco: dict, folder: Path, lambdas: Lambdas, batch_
     if exported.metadata["classes"] != classes:
         raise InputError(f"the export is for the classes {exported.metadata['classes']}, but the data set has {classes}")
     ids = np.array([image["id"] for image in coco["images"]])
-    rows = []
+    rows, start = [], 0
     with tqdm(total=len(ids), unit="image", disable=None) as progress:
         for batch in image_batches(coco, folder, exported.metadata["image_size"], batch_size):
-            start = progress.n
             rows.append(_rows(exported.run(batch.numpy()), ids[start : start + len(batch)], coco))
+            start += len(batch)
             progress.update(len(batch))
     return evaluate_coco(coco, np.concatenate(rows), coco["info"]["critical"], lambdas)
 
