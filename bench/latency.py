@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ with tempfile.TemporaryDirectory() as folder:
     runs = {f"{name}, eager": graph for name, graph in graphs.items()}
     runs |= {f"{name}, onnx": onnx_run(graph, Path(folder) / name) for name, graph in graphs.items()}
     for count in (1, BATCH):
-        for name, value in medians({name: (lambda run=run: run(images[:count])) for name, run in runs.items()}).items():
+        for name, value in medians({name: partial(run, images[:count]) for name, run in runs.items()}).items():
             key = "milliseconds for one image" if count == 1 else f"images per second at batch {BATCH}"
             numbers.setdefault(name, {})[key] = 1000 * value if count == 1 else count / value
 
@@ -88,8 +89,8 @@ share = parts["fusion"] / parts["detector"]
 base, plain, flips = (numbers[f"{name}, onnx"]["milliseconds for one image"] for name in graphs)
 report(
     "latency",
-    f"the fusion takes {100 * share:.2f} % of the detector's forward; an image takes {base:.1f} ms as the baseline, {plain:.1f} ms"
-    f" refined and {flips:.1f} ms with three mirror images (ONNX, one thread)",
+    f"the fusion takes {100 * share:.2f} % of the detector's forward; an image takes {base:.1f} ms as the baseline,"
+    f" {plain:.1f} ms refined and {flips:.1f} ms with three mirror images (ONNX, one thread)",
     fusion_share=share,
     dataset=refined.settings.dataset,
     threads=1,

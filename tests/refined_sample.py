@@ -1,6 +1,7 @@
 """A refined detector small enough for tests, and the folder of a pipeline that would have made it."""
 
 import json
+from pathlib import Path
 
 import torch
 import yaml
@@ -13,6 +14,7 @@ from zerostart.outputs import write_json
 from zerostart.params import Params
 from zerostart.refined_detector import RefinedDetector, Settings
 
+ROOT = Path(__file__).parents[1]
 PROMPTS = {"crack": ["a dark branching line"], "dent": ["a round hollow", "a shallow bump"], "scratch": ["a bright groove"]}
 
 
@@ -48,14 +50,21 @@ def refined_sample(tuned=False, **changes) -> RefinedDetector:
 
 def write_pipeline(root, tuned=False, **changes) -> Params:
     """Everything that `RefinedDetector.from_pipeline` and the commands read, with params.yaml."""
-    raw = yaml.safe_load(open("params.yaml")) | {"dataset": "parts"} | changes
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": "parts"} | changes
     (root / "params.yaml").write_text(yaml.safe_dump(raw))
     for split in ("train", "val", "test"):
         coco = write_images(root / "data/raw/parts", 3)
         coco["categories"] = [{"id": index, "name": name} for index, name in enumerate(CLASSES)]
         coco["info"] = {"dataset": "parts", "critical": ["crack"]}
         coco["annotations"] = [
-            {"id": number + 1, "image_id": image["id"], "category_id": number % 3, "bbox": [9, 9, 40, 30], "area": 1200, "iscrowd": 0}
+            {
+                "id": number + 1,
+                "image_id": image["id"],
+                "category_id": number % 3,
+                "bbox": [9, 9, 40, 30],
+                "area": 1200,
+                "iscrowd": 0,
+            }
             for number, image in enumerate(coco["images"])
         ]
         write_json(root / f"data/coco/{split}.json", coco)

@@ -44,11 +44,11 @@ def test_unreadable_files(tmp_path, monkeypatch):
         "empty.png": "not a readable image",
         "text.png": "not a readable image",
     }.items():
-        with pytest.raises(InputError, match=f"{name}: {message}"):
+        with pytest.raises(InputError, match=rf"{name}: {message}"):
             open_rgb(tmp_path / name)
     for limit in (3000, 1000):  # Pillow warns above its limit, and refuses above twice as much
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        with pytest.raises(InputError, match="whole.png: too large to be decoded safely"):
+        with pytest.raises(InputError, match=r"whole\.png: too large to be decoded safely"):
             open_rgb(tmp_path / "whole.png")
 
 

@@ -100,7 +100,7 @@ def test_a_graph_that_differs_is_not_kept(pipeline, monkeypatch):
             return boxes + 0.01, scores, labels
 
     monkeypatch.setattr(export_module, "write_onnx", lambda graph, path: write_onnx(Wrong(graph.refined), path))
-    with pytest.raises(InputError, match="differs from the detector by 0.01 on real images; at most 0.001"):
+    with pytest.raises(InputError, match=r"differs from the detector by 0\.01 on real images; at most 0\.001"):
         run(export_module, pipeline, "--format", "onnx", "--out", "wrong")
     assert not list(pipeline.glob("*wrong*")) and not list(pipeline.glob(".tmp*"))
 
@@ -117,7 +117,7 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
     }.items():
         with pytest.raises(InputError, match=message):
             run(export_module, pipeline, *arguments)
-    with pytest.raises(InputError, match="no model.onnx, model.xml, refined.json there"):
+    with pytest.raises(InputError, match=r"no model\.onnx, model\.xml, refined\.json there"):
         open_export(tmp_path)
     for name in ("model.onnx", "model.xml"):
         (tmp_path / name).write_text("damaged")

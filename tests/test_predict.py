@@ -104,7 +104,9 @@ def test_tiled_prediction_of_a_large_image(pipeline, tmp_path):
 
 def test_pictures_name_the_rivals():
     base = np.float32([[0.5, -1, -3]])
-    found = Detections(np.float32([[2, 2, 20, 20]]), np.float32([0.7]), np.int64([0]), base, 0 * base, np.float32([[0.1, 0, 5]]))
+    found = Detections(
+        np.float32([[2, 2, 20, 20]]), np.float32([0.7]), np.int64([0]), base, 0 * base, np.float32([[0.1, 0, 5]])
+    )
     assert ranking(found, 0) == [0, 2, 1]
     image = Image.new("RGB", (50, 30))
     one, two = (draw(image, dict.fromkeys(engines, found), settings()) for engines in (["refined"], ["baseline", "refined"]))

@@ -152,10 +152,10 @@ def test_parts_that_do_not_belong_together(tmp_path):
     with pytest.raises(InputError, match="made from the data set 'parts'; 'other' is expected"):
         RefinedDetector.from_pipeline(checkpoint, params.model_copy(update={"dataset": "other"}), tmp_path)
     (tmp_path / "metrics/evaluate.json").unlink()
-    with pytest.raises(InputError, match="evaluate.json: no such file; the stage `evaluate` writes it"):
+    with pytest.raises(InputError, match=r"evaluate.json: no such file; the stage `evaluate` writes it"):
         RefinedDetector.from_pipeline(checkpoint, params, tmp_path)
     (tmp_path / "data/prompts_expanded.json").write_text("[]")
-    with pytest.raises(InputError, match="prompts_expanded.json: describes"):
+    with pytest.raises(InputError, match=r"prompts_expanded.json: describes"):
         RefinedDetector.from_pipeline(checkpoint, params, tmp_path)
 
 

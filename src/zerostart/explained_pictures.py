@@ -11,7 +11,16 @@ from zerostart.refined_detector import Detections, Engine, Settings
 SIDE = 640
 """Longer side of a drawn image in pixels."""
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
-COLOURS = ((230, 25, 75), (0, 130, 200), (60, 180, 75), (245, 130, 48), (145, 30, 180), (0, 128, 128), (170, 110, 40), (128, 128, 0))
+COLOURS = (
+    (230, 25, 75),
+    (0, 130, 200),
+    (60, 180, 75),
+    (245, 130, 48),
+    (145, 30, 180),
+    (0, 128, 128),
+    (170, 110, 40),
+    (128, 128, 0),
+)
 """One per class, in turn."""
 SHOWN = 8
 """So many detections of an image are explained below it; all are drawn."""
@@ -62,7 +71,9 @@ def _lines(engine: Engine, found: Detections, settings: Settings) -> list[tuple[
     threshold = getattr(settings.threshold, engine)
     count = len(found.scores)
     title = f"{engine}: {count or 'no'} detection{'' if count == 1 else 's'}"
-    lines = [(f"{title}{f', the best {SHOWN} explained' if count > SHOWN else ''} (usual threshold {threshold:.2f})", INK, FONT)]
+    lines = [
+        (f"{title}{f', the best {SHOWN} explained' if count > SHOWN else ''} (usual threshold {threshold:.2f})", INK, FONT)
+    ]
     for index in range(min(count, SHOWN)):
         label = found.labels[index]
         name = settings.classes[label]

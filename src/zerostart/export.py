@@ -5,7 +5,6 @@ The graph is compared with the detector itself on images of val before it is kep
 """
 
 import argparse
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +32,9 @@ CHECKED, CALIBRATION, BATCH = 16, 128, 4
 """Images of val that the check looks at, images of train that INT8's ranges are taken from, images at once."""
 
 
-def export(detector: RefinedDetector, images: list[Tensor], calibration: Iterator[Tensor], out: Path, args: argparse.Namespace) -> str:
+def export(
+    detector: RefinedDetector, images: list[Tensor], calibration: Iterator[Tensor], out: Path, args: argparse.Namespace
+) -> str:
     """Write the detector as `args.format` in `args.precision` into the empty folder `out`; the sentence says what was checked.
 
     images: uint8 batches that the check compares on; calibration: those that INT8's ranges are taken from.
@@ -127,14 +128,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--format", choices=FILES, required=True)
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
+    )
     return parser.parse_args()
 
 
 def main() -> str:
     args = _arguments()
     if args.format == "safetensors" and args.precision != "fp32":
-        raise InputError(f"--precision {args.precision}: safetensors are written in fp32 only; onnx and openvino have the others")
+        raise InputError(
+            f"--precision {args.precision}: safetensors are written in fp32 only; onnx and openvino have the others"
+        )
     _check_target(args.out)
     detector = load_checkpoint(args.checkpoint)
     images = list(batches("val", detector, CHECKED))

@@ -66,7 +66,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
 
 
 def _scatter_reduce(g: Any, tensor: Any, dim: Any, index: Any, source: Any, _reduce: Any, _include_self: Any) -> Any:
-    """The one that is used, `amax`; the tracer's own has a branch for scalars, which onnxruntime cannot infer shapes through."""
+    """The one that is used, `amax`; the tracer's own has a branch for scalars, whose shapes onnxruntime cannot infer."""
     axis = symbolic_helper._get_const(dim, "i", "dim")
     return g.op("ScatterElements", tensor, index, source, axis_i=axis, reduction_s="max").setType(tensor.type())
 
@@ -75,8 +75,8 @@ def metadata(detector: RefinedDetector) -> dict:
     """What a user of the graph alone must know: `Settings` of the detector, and how pixels and outputs are to be read."""
     size = detector.image_size
     return detector.settings.model_dump(mode="json") | {
-        "input": f"pixels: uint8 Bx3x{size}x{size}, RGB, 0 to 255; resized bilinearly with antialiasing (Pillow), without keeping"
-        " the aspect ratio",
+        "input": f"pixels: uint8 Bx3x{size}x{size}, RGB, 0 to 255; resized bilinearly with antialiasing (Pillow), without"
+        " keeping the aspect ratio",
         "image_size": size,
         "outputs": "boxes: x1, y1, x2, y2 as fractions of the image; scores; labels: index of the class; by descending score",
     }

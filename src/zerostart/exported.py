@@ -36,7 +36,9 @@ def open_export(folder: str | Path, threads: int = 0) -> Exported:
     folder = Path(folder)
     kind = next((kind for kind, name in FILES.items() if (folder / name).is_file()), None)
     if kind is None:
-        raise InputError(f"{folder}: no {', '.join(FILES.values())} there; a folder of `python -m zerostart.export` is expected")
+        raise InputError(
+            f"{folder}: no {', '.join(FILES.values())} there; a folder of `python -m zerostart.export` is expected"
+        )
     if kind == "safetensors":
         return _open_eager(folder)
     path = folder / FILES[kind]

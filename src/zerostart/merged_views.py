@@ -81,7 +81,7 @@ def merge_queries(boxes: Tensor, scores: Tensor, min_iou: float, rounds: int | N
 
 
 def _groups(near: Tensor, best: Tensor, rounds: int | None) -> Tensor:
-    """B×M: for each query its group's best one, by neighbours (B×M×M) and best scores (B×M); the first of equal scores leads."""
+    """B×M: the best query of each one's group, by neighbours (B×M×M) and best scores (B×M); the first of equals leads."""
     count = best.shape[1]
     index = torch.arange(count, device=best.device)
     before = (best.unsqueeze(2) < best.unsqueeze(1)) | ((best.unsqueeze(2) == best.unsqueeze(1)) & (index < index[:, None]))

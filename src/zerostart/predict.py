@@ -123,9 +123,7 @@ def _open(
     path, expected = source.paths[index], source.sizes[index]
     image = open_rgb(path, source.upright)
     if expected and image.size != expected:
-        raise InputError(
-            f"{path}: is {image.width}x{image.height} pixels, but the COCO file says {expected[0]}x{expected[1]}"
-        )
+        raise InputError(f"{path}: is {image.width}x{image.height} pixels, but the COCO file says {expected[0]}x{expected[1]}")
     parts = tiles(*image.size, tiling, side)
     pixels = np.stack([resized(image.crop(part) if len(parts) > 1 else image, input_size) for part in parts])
     small = image.copy()
@@ -198,11 +196,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="IMAGE|FOLDER|COCO.json")
     parser.add_argument("--images", type=Path, help="where the images of a COCO file lie; default: beside it")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions")
-    parser.add_argument("--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
+    )
     parser.add_argument("--engine", choices=ENGINES, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
-    parser.add_argument("--tiling", choices=("none", "six", "grid"), default="none", help="look at parts of large images as well")
+    parser.add_argument(
+        "--tiling", choices=("none", "six", "grid"), default="none", help="look at parts of large images as well"
+    )
     parser.add_argument("--tile", type=int, help="side of grid's squares in pixels; default: the detector's input")
     parser.add_argument("--tile-iou", type=float, default=0.5, help="boxes of one class that overlap by more become one")
     parser.add_argument("--batch-size", type=int, default=16)
@@ -221,9 +223,7 @@ def main() -> str:
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
-    options = Options(
-        ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class
-    )
+    options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)
     try:
         with output_folder(args.out) as temporary:
             count = write_predictions(detector, source, options, temporary)

@@ -13,15 +13,14 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from torch import Tensor
 
 QUANTISED = ("/conv_encoder/", "/model/encoder/")
-"""Parts of the detector (by the names of their nodes) that become INT8. The decoder stays in float32: it is a tenth of the work,
-and its boxes are sums of small corrections."""
+"""Parts of the detector (by the names of their nodes) that become INT8. The decoder stays in float32: its boxes are sums of small corrections."""
 
 
 def to_float16(path: Path) -> None:
     """Replace the graph by one that computes the detector in FP16.
 
-    Fusion, merging and ranking stay in float32: the squared norm of a projected query leaves the range of FP16, and equal scores
-    would lose their order.
+    Fusion, merging and ranking stay in float32: the squared norm of a projected query leaves the range of FP16, and equal
+    scores would lose their order.
     """
     model = onnx.load(path)
     kept = [node.name for node in model.graph.node if not node.name.startswith(("/detector/", "Identity"))]

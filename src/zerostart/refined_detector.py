@@ -1,9 +1,9 @@
 """The refined detector as one module, to be used without the pipeline that made it.
 
-    detector = RefinedDetector.from_pretrained("models/refined")
-    for found in detector.detect(["part.png"]):
-        for box, score, label in zip(found.boxes, found.scores, found.labels):
-            print(detector.settings.classes[label], f"{score:.2f}", box.tolist())
+detector = RefinedDetector.from_pretrained("models/refined")
+for found in detector.detect(["part.png"]):
+    for box, score, label in zip(found.boxes, found.scores, found.labels):
+        print(detector.settings.classes[label], f"{score:.2f}", box.tolist())
 """
 
 import copy
@@ -167,7 +167,7 @@ class RefinedDetector(nn.Module):
         return cls(detector, load_fusion(checkpoint, classes), settings, baseline)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write detector, fusion, `refined.json` and, if the decoder was tuned, the baseline; replaces the folder as a whole."""
+        """Write detector, fusion, `refined.json` and, if the decoder was tuned, the baseline; replaces the folder."""
         try:
             with output_folder(folder) as temporary:
                 self.write_into(temporary)
@@ -249,7 +249,9 @@ class RefinedDetector(nn.Module):
         for start in range(0, len(images), batch_size):
             opened = [open_rgb(image) for image in images[start : start + batch_size]]
             pixels = torch.from_numpy(np.stack([resized(image, self.image_size) for image in opened]))
-            for (width, height), one in zip((image.size for image in opened), self.find(pixels, threshold, engine), strict=True):
+            for (width, height), one in zip(
+                (image.size for image in opened), self.find(pixels, threshold, engine), strict=True
+            ):
                 found.append(one._replace(boxes=one.boxes * np.float32([width, height, width, height])))
         return found
 
@@ -259,7 +261,7 @@ class RefinedDetector(nn.Module):
     ) -> list[Detections]:
         """As :meth:`detect` for images at the input's size (B×3×S×S uint8): boxes are fractions of the image.
 
-        every_class: the 300 best pairs of a box and a class, as COCO's metrics want it, instead of each box with its best class.
+        every_class: the 300 best pairs of a box and a class, as COCO's metrics want it, not each box with its best class.
         """
         threshold = getattr(self.settings.threshold, engine) if threshold is None else threshold
         seen = (self.look if engine == "refined" else self.look_as_baseline)(pixels.to(self.device))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zerostart.coco_metrics import CocoMetrics, class_names, evaluate_coco, image_sizes
+from zerostart.coco_metrics import CocoMetrics, class_names, evaluate_coco
 from zerostart.errors import InputError, run_stage
 from zerostart.exported import Exported, open_export
 from zerostart.images import image_batches
