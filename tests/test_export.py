@@ -113,6 +113,7 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
         ("--format", "onnx", "--out", tmp_path / "other/mine.txt"): "mine.txt: is a file; a folder is expected",
         ("--format", "safetensors", "--out", tmp_path / "other/mine.txt/x"): "x: cannot be written",
         ("--format", "safetensors", "--precision", "int8", "--out", tmp_path / "x"): "safetensors are written in fp32 only",
+        ("--format", "openvino", "--precision", "int8", "--out", tmp_path / "x"): "OpenVINO loses too much",
         ("--format", "onnx", "--checkpoint", tmp_path, "--out", tmp_path / "x"): "not a readable fusion checkpoint",
     }.items():
         with pytest.raises(InputError, match=message):

@@ -13,7 +13,8 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from torch import Tensor
 
 QUANTISED = ("/conv_encoder/", "/model/encoder/")
-"""Parts of the detector (by the names of their nodes) that become INT8. The decoder stays in float32: its boxes are sums of small corrections."""
+"""Parts of the detector (by the names of their nodes) that become INT8. The decoder stays in
+float32: its boxes are sums of small corrections."""
 
 
 def to_float16(path: Path) -> None:
