@@ -145,7 +145,7 @@ def tuned_views(name: str, coco: dict, classes: list[str], params: Params) -> It
 def merge_views(views: list[View], logits: list[np.ndarray], params: Params) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (N×Q×4) and logits (N×Q×K) of all views as one set of queries."""
     flips = [FLIPS[number] for number in TEST_VIEWS[params.test_flips]]
-    boxes = [unflip(view.boxes, flip) for view, flip in zip(views, flips, strict=True)]
+    boxes = [unflip(torch.from_numpy(np.array(view.boxes)), flip).numpy() for view, flip in zip(views, flips, strict=True)]
     return merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
 
 
