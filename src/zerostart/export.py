@@ -62,7 +62,7 @@ def export(
 
 
 def _to_openvino(path: Path, out: Path, graph: Graph, precision: str) -> None:
-    model = openvino.convert_model(path)
+    model = openvino.Core().read_model(path)  # not convert_model, which has telemetry
     model.set_rt_info(json.dumps(metadata(graph.refined), sort_keys=True), "zerostart")
     openvino.save_model(model, out / FILES["openvino"], compress_to_fp16=precision == "fp16")
     path.unlink()
