@@ -1,5 +1,6 @@
 # make repro                     run the experiment
 # make test                      lint and tests
+# make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
@@ -11,7 +12,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint baseline clean FORCE
+.PHONY: help repro retrieval test lint baseline clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -19,6 +20,10 @@ repro: $(INSTALLED)
 	@python -c 'from zerostart.errors import run_stage; from zerostart.params import load_params; run_stage(lambda: load_params() and "params.yaml: checked")'
 	dvc repro
 	@python -m zerostart.comparison
+
+retrieval: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.retrieval.params import PATH, load_retrieval_params as load; run_stage(lambda: load() and f"{PATH}: checked")'
+	dvc repro pipelines/retrieval/dvc.yaml
 
 test: $(INSTALLED) lint
 	pytest -q

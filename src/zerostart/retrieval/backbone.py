@@ -1,5 +1,6 @@
 """Pooled features of a frozen detector backbone: what the adapter learns from."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -9,7 +10,6 @@ from zerostart.detector import load_detector
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
 from zerostart.retrieval.coco_detector import load_official_detector
-from zerostart.retrieval.detector_classes import classes_of
 
 
 class PooledBackbone(nn.Module):
@@ -17,9 +17,22 @@ class PooledBackbone(nn.Module):
 
     def __init__(self, stages: nn.Module) -> None:
         super().__init__()
-        self.stages = stages
+        self.stages = stages.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 images (B×3×S×S) to features (B×F): a small damage moves the maximum, a large one the mean."""
-        hidden = self.stages(pixel_values(images), output_hidden_states=True).hidden_states[-2:]
-        return torch.cat([pooled for level in hidden for pooled in (level.mean((2, 3)), level.amax((2, 3)))], dim=1)
+        """uint8 images (B×3×S×S) to features (B×F): a small damage moves the maximum, a large one the mean as well."""
+        levels = self.stages(pixel_values(images), output_hidden_states=True).hidden_states[-2:]
+        return torch.cat([pooled for level in levels for pooled in (level.mean((2, 3)), level.amax((2, 3)))], dim=1)
+
+
+def load_backbone(source: str) -> PooledBackbone:
+    """The backbone of a baseline folder or of an official .pth file; raises InputError when neither is there."""
+    path = Path(source)
+    if path.suffix == ".pth":
+        detector = load_official_detector(path)
+    elif (path / "config.json").is_file():
+        classes = json.loads((path / "config.json").read_text())["id2label"]
+        detector = load_detector(path, [classes[key] for key in sorted(classes, key=int)])
+    else:
+        raise InputError(f"adapter.backbone '{source}': neither a baseline folder nor an official .pth file")
+    return PooledBackbone(detector.model.conv_encoder.model).eval().requires_grad_(False)

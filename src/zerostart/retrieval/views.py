@@ -20,7 +20,10 @@ def views(crop: Image.Image, size: int) -> np.ndarray:
         window = min(size, *crop.size)
         corners = [(left, top) for top in _starts(crop.height, window) for left in _starts(crop.width, window)]
         pictures += [crop.crop((left, top, left + window, top + window)) for left, top in corners]
-    resized = [picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BICUBIC) for picture in pictures]
+    resized = [
+        picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BICUBIC)
+        for picture in pictures
+    ]
     return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
 
 
