@@ -9,13 +9,15 @@ from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, write_json
 from zerostart.retrieval.case_index import open_index
 from zerostart.retrieval.crop_files import open_crops
+from zerostart.retrieval.embedders import load_embedder
+from zerostart.retrieval.embedding_files import read_embeddings
 from zerostart.retrieval.mixing import STRATEGIES, mix
 from zerostart.retrieval.params import RetrievalParams, load_retrieval_params
 from zerostart.retrieval.photos import QUERY, RECORD
 from zerostart.retrieval.sheets import Tile, draw_sheet
 from zerostart.retrieval.validation import Cases, graph_recall, judge, read_cases, respected_filters, size_only
 
-EMBEDDINGS, PLOTS = Path("data/retrieval/embeddings"), Path("plots/retrieval")
+PLOTS = Path("plots/retrieval")
 SHOWN, RESULTS = 8, 5
 SENTENCES = (
     "long deep scratch on the rear bumper",
@@ -29,7 +31,8 @@ SENTENCES = (
 def main() -> str:
     params = load_retrieval_params()
     index = open_index("data/retrieval/index")
-    images, texts = (np.load(EMBEDDINGS / f"{name}.npy") for name in ("images", "texts"))
+    found = read_embeddings(len(index.cases))
+    images, texts = found.images, found.texts
     cases = read_cases(index.cases)
     record, queries = (np.flatnonzero(cases.split == split) for split in (RECORD, QUERY))
     if len(record) == 0 or len(queries) == 0:
@@ -67,8 +70,6 @@ def _write_sheets(
     params: RetrievalParams, cases: Cases, record: np.ndarray, queries: np.ndarray, images: np.ndarray, vectors: np.ndarray
 ) -> None:
     """A few queries, as many damaged as clean, chosen by the seed and not by their results; then a few sentences."""
-    from zerostart.retrieval.embedders import load_embedder
-
     rng = np.random.default_rng(params.seed)
     halves = [rng.permutation(queries[cases.damaged[queries] == damaged])[: SHOWN // 2] for damaged in (True, False)]
     embedder = load_embedder(params.embedder)

@@ -62,9 +62,8 @@ def judge(
     same zone and the same set of types, where there is one.
     """
     similarity = images[queries] @ vectors[record].T
-    return _picture_report(similarity, cases, record, queries, params, seed) | {
-        "text_recall": _text_recall(texts[queries] @ vectors[record].T, cases, record, queries, params, seed)
-    }
+    asked = _text_report(texts[queries] @ vectors[record].T, cases, record, queries, params, seed)
+    return _picture_report(similarity, cases, record, queries, params, seed) | asked
 
 
 def size_only(cases: Cases, record: np.ndarray, queries: np.ndarray, params: ValidationParams, seed: int) -> Report:
@@ -127,12 +126,15 @@ def _picture_report(
     return report | {f"AP_{name}": mean(values, ~np.isnan(values)) for name, values in by_type.items()}
 
 
-def _text_recall(
+def _text_report(
     similarity: np.ndarray, cases: Cases, record: np.ndarray, queries: np.ndarray, params: ValidationParams, seed: int
-) -> Estimate:
+) -> Report:
     ranked = record[np.argsort(-similarity, axis=1, kind="stable")]
     same_zone = cases.zone[ranked] == cases.zone[queries][:, None]
     same_types = (cases.types[ranked] == cases.types[queries][:, None]).all(axis=2)
     relevant = same_zone & same_types
     asked = cases.damaged[queries] & relevant.any(axis=1)
-    return estimate(found_at(relevant, params.k)[asked], cases.source[queries][asked], params.bootstrap_samples, seed)
+    if not asked.any():
+        return {}
+    found = found_at(relevant, params.k)[asked]
+    return {"text_recall": estimate(found, cases.source[queries][asked], params.bootstrap_samples, seed)}
