@@ -48,10 +48,9 @@ def main(counts: list[int]) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         for share in SHARES:
             allowed = None if share is None else np.random.default_rng(2).random(count) < share
-            selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
             times = milliseconds(lambda query, a=allowed, i=index: i.search(query, K, a), queries)
-            exact = milliseconds(lambda query, s=selector, i=index: i._nearest(query, K, s), queries)
-            found, truth = index.search(queries, K, allowed)[0], index._nearest(queries, K, selector)[0]
+            exact = milliseconds(lambda query, a=allowed, i=index: i.exact(query, K, a), queries)
+            found, truth = index.search(queries, K, allowed)[0], index.exact(queries, K, allowed)
             recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(found.tolist(), truth.tolist(), strict=True)])
             p50, p95 = np.percentile(times, (50, 95))
             name = "all" if share is None else f"{share:.0%}"

@@ -10,7 +10,7 @@ from zerostart.retrieval.panel_photos import generate_panels
 OUTPUT = Path("data/raw/panels")
 # Constants, not parameters: the data stays the same while `seed` varies the training on it.
 SEED = 0
-PHOTOS = 400
+PHOTOS = 600
 
 
 def main() -> str:

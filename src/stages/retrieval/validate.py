@@ -89,8 +89,8 @@ def _write_sheets(
             ]
             for tile, vector in rows
         ]
-        with output_file(PLOTS / f"{name}.png") as path:
-            draw_sheet(tiles, title).save(path, format="PNG")
+        with output_file(PLOTS / f"{name}.jpg") as path:
+            draw_sheet(tiles, title).save(path, format="JPEG", quality=85)
 
 
 def _nearest(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:

@@ -63,11 +63,12 @@ class CaseIndex:
         if queries.shape[1] != self.vectors.d:
             raise InputError(f"the query has {queries.shape[1]} dimensions, the index {self.vectors.d}: it is of another model")
         count = len(self.cases) if allowed is None else int(allowed.sum())
-        selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
+        selector = _selector(allowed)
         if count == 0:
             return np.full((len(queries), k), -1), np.full((len(queries), k), np.inf, np.float32)
         if self.params.kind == "flat" or (allowed is not None and count <= self.params.exact_below):
-            return self._exact(queries, k, selector)
+            rows, similarity = self._nearest(queries, k, selector)
+            return rows, _distances(similarity, rows)
         # The graph is walked through all cases: the fewer are allowed, the more of it must be seen to meet enough of them.
         effort = round(max(self.params.ef_search, k) * len(self.cases) / count)
         options = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
@@ -77,13 +78,9 @@ class CaseIndex:
             rows[short], similarity[short] = self._nearest(queries[short], k, selector)
         return rows, _distances(similarity, rows)
 
-    def exact(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """Rows of the k truly nearest cases, n×k."""
-        return self._nearest(queries, k, None)[0]
-
-    def _exact(self, queries: np.ndarray, k: int, selector: faiss.IDSelector | None) -> tuple[np.ndarray, np.ndarray]:
-        rows, similarity = self._nearest(queries, k, selector)
-        return rows, _distances(similarity, rows)
+    def exact(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the k truly nearest allowed cases, n×k."""
+        return self._nearest(queries, k, _selector(allowed))[0]
 
     def _nearest(self, queries: np.ndarray, k: int, selector: faiss.IDSelector | None) -> tuple[np.ndarray, np.ndarray]:
         store = self.vectors if self.params.kind == "flat" else faiss.downcast_index(self.vectors.storage)
@@ -116,6 +113,11 @@ def open_index(folder: str | Path) -> CaseIndex:
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / CONFIG}: not a configuration as the stage `index` writes it ({error!r})") from None
     return CaseIndex(vectors, read_table(folder / CASES, "index"), probe, params, config)
+
+
+def _selector(allowed: np.ndarray | None) -> faiss.IDSelector | None:
+    # One byte of a bitmap serves eight cases: a lookup costs the same however many are allowed.
+    return None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
 def _distances(similarity: np.ndarray, rows: np.ndarray) -> np.ndarray:

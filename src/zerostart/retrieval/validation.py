@@ -58,11 +58,11 @@ def judge(
 
     coverage_damaged, coverage_clean: share of the first k results that are damaged (clean) like the query. precision: share
     of a damaged query's first k results that show one of its damage types; mAP: mean over types of the average precision,
-    AP_<type>, over the full ranking. text_recall: how often a damaged query's context finds, among its first k, a case of the
-    same zone and the same set of types, where there is one.
+    AP_<type>, over the full ranking. text_recall: how often the context of a damaged held-out crop finds, among the first k of
+    all held-out pictures, which training has not seen, one of its zone and set of types (its own is one).
     """
     similarity = images[queries] @ vectors[record].T
-    asked = _text_report(texts[queries] @ vectors[record].T, cases, record, queries, params, seed)
+    asked = _text_report(texts[queries] @ images[queries].T, cases, queries, params, seed)
     return _picture_report(similarity, cases, record, queries, params, seed) | asked
 
 
@@ -126,15 +126,12 @@ def _picture_report(
     return report | {f"AP_{name}": mean(values, ~np.isnan(values)) for name, values in by_type.items()}
 
 
-def _text_report(
-    similarity: np.ndarray, cases: Cases, record: np.ndarray, queries: np.ndarray, params: ValidationParams, seed: int
-) -> Report:
-    ranked = record[np.argsort(-similarity, axis=1, kind="stable")]
+def _text_report(similarity: np.ndarray, cases: Cases, queries: np.ndarray, params: ValidationParams, seed: int) -> Report:
+    ranked = queries[np.argsort(-similarity, axis=1, kind="stable")]
     same_zone = cases.zone[ranked] == cases.zone[queries][:, None]
     same_types = (cases.types[ranked] == cases.types[queries][:, None]).all(axis=2)
-    relevant = same_zone & same_types
-    asked = cases.damaged[queries] & relevant.any(axis=1)
+    asked = cases.damaged[queries]
     if not asked.any():
         return {}
-    found = found_at(relevant, params.k)[asked]
+    found = found_at(same_zone & same_types, params.k)[asked]
     return {"text_recall": estimate(found, cases.source[queries][asked], params.bootstrap_samples, seed)}
