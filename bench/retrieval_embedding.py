@@ -11,7 +11,7 @@ import time
 import torch
 
 from zerostart.retrieval.crop_files import open_crops
-from zerostart.retrieval.embedders import BATCH_VIEWS, load_embedder
+from zerostart.retrieval.embedders import batch_views, load_embedder
 from zerostart.retrieval.tables import read_table
 from zerostart.retrieval.views import views
 
@@ -22,9 +22,9 @@ def main(name: str) -> None:
     embedder = load_embedder(name)
     rows = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()[:CROPS]
     count = sum(len(views(opened(), embedder.input_size)) for _, opened in open_crops(rows))
-    sizes = [BATCH_VIEWS] * (count // BATCH_VIEWS) + [count % BATCH_VIEWS] * (count % BATCH_VIEWS > 0)
-    side = embedder.input_size
-    batch = torch.randint(0, 255, (BATCH_VIEWS, 3, side, side), dtype=torch.uint8)
+    side, full = embedder.input_size, batch_views(embedder.input_size)
+    sizes = [full] * (count // full) + [count % full] * (count % full > 0)
+    batch = torch.randint(0, 255, (full, 3, side, side), dtype=torch.uint8)
 
     def bare() -> None:
         with torch.inference_mode():

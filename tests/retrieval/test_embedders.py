@@ -12,7 +12,7 @@ from retrieval_samples import ROOT
 
 from zerostart.errors import InputError
 from zerostart.retrieval.adapter import Adapter, save_adapter
-from zerostart.retrieval.embedders import BATCH_VIEWS, Embedder, embed_all_views, load_embedder
+from zerostart.retrieval.embedders import Embedder, batch_views, embed_all_views, load_embedder
 from zerostart.retrieval.probes import check_probe, probe
 from zerostart.text_encoders import TextEncoder
 
@@ -75,14 +75,15 @@ def test_views_of_many_crops_go_through_the_model_together_and_come_back_in_orde
         batches.append(len(images))
         return images.float().mean((2, 3))
 
-    pictures = [Image.new("RGB", (64, 64) if i % 3 == 0 else (32, 32), (i, 0, 255 - i)) for i in range(60)]
-    found = list(embed_all_views(model, 32, named(*pictures)))
+    pictures = [Image.new("RGB", (448, 448) if i % 3 == 0 else (224, 224), (i, 0, 255 - i)) for i in range(60)]
+    found = list(embed_all_views(model, 224, named(*pictures)))
     assert [name for name, _ in found] == [f"crop{i}" for i in range(60)]
     for i, (_, features) in enumerate(found):
         assert len(features) == (5 if i % 3 == 0 else 1)
         np.testing.assert_allclose(features, [[i, 0, 255 - i]] * len(features))
     views = 20 * 5 + 40
-    assert batches == [BATCH_VIEWS] * (views // BATCH_VIEWS) + [views % BATCH_VIEWS]
+    assert batch_views(224) == 16
+    assert batches == [16] * (views // 16) + [views % 16]
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])

@@ -19,8 +19,8 @@ from zerostart.retrieval.views import view_weights, views
 from zerostart.text_encoders import TextEncoder, load_minilm, load_open_clip_model, open_clip_text_encoder
 
 ADAPTER_FOLDER = "models/retrieval_adapter"
-BATCH_VIEWS = 32
-"""Views that go through the model at once, of however many crops they are."""
+BATCH_PIXELS = 16 * 224 * 224
+"""Of the views that go through the model at once, of however many crops they are: on a CPU larger batches leave the cache."""
 AHEAD = 32
 """Crops that threads decode ahead of the model."""
 
@@ -65,6 +65,11 @@ class Embedder:
         return mean / length
 
 
+def batch_views(size: int) -> int:
+    """Views of size×size pixels in one batch."""
+    return max(BATCH_PIXELS // size**2, 1)
+
+
 def embed_all_views(
     model: Callable[[Tensor], Tensor], size: int, crops: Iterable[tuple[str, OpenCrop]]
 ) -> Iterator[tuple[str, Tensor]]:
@@ -72,6 +77,7 @@ def embed_all_views(
 
     Views of several crops share a batch, so that the model is called on full batches however many views a crop has.
     """
+    batch = batch_views(size)
     with ThreadPoolExecutor(2) as pool:
         waiting: list[tuple[str, int]] = []
         views_ready: list[np.ndarray] = []
@@ -79,9 +85,9 @@ def embed_all_views(
         for name, decoded in _decoded(pool, crops, size):
             waiting.append((name, len(decoded)))
             views_ready.extend(decoded)
-            while len(views_ready) >= BATCH_VIEWS:
-                features = _append(features, model, views_ready[:BATCH_VIEWS])
-                del views_ready[:BATCH_VIEWS]
+            while len(views_ready) >= batch:
+                features = _append(features, model, views_ready[:batch])
+                del views_ready[:batch]
             while waiting and len(features) >= waiting[0][1]:
                 name, count = waiting.pop(0)
                 yield name, features[:count]
