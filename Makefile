@@ -1,6 +1,8 @@
 # make repro                     run the experiment
 # make test                      lint and tests
 # make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
+# make ablation DATASET=neu-det  does language help? every arm against its controls
+# make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
@@ -12,7 +14,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint baseline clean FORCE
+.PHONY: help repro retrieval test lint ablation bench baseline clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -32,8 +34,16 @@ lint: $(INSTALLED)
 	ruff check --quiet
 	ruff format --check --quiet
 
-# Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
+# Every refinement and every control on DATASET, at most ten minutes on two cores; a killed run goes on where it was.
 DATASET ?= synthetic
+ablation: $(INSTALLED)
+	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
+
+# Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
+bench: $(INSTALLED)
+	@for script in live_epoch experiment features scaling evaluation; do python bench/$$script.py || exit 1; done
+
+# Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)
 	dvc repro pipelines/detector/dvc.yaml:detector@$(DATASET)
 	mkdir -p data/baselines/$(DATASET)

@@ -5,11 +5,14 @@ import pytest
 from zerostart import comparison
 from zerostart.errors import InputError
 
+NOTHING = {"delta": 0.0, "low": 0.0, "high": 0.0}
 
-def metrics(low, high):
+
+def metrics(low, high, flips=NOTHING, training=NOTHING):
     values = dict.fromkeys(comparison.METRICS, 0.5)
     delta = dict.fromkeys(comparison.METRICS, 0.0123)
-    return values | {"baseline": values, "delta": delta, "interval": {"composite": {"low": low, "high": high}}}
+    bounds = {"baseline": values, "delta": delta, "interval": {"composite": {"low": low, "high": high}}}
+    return values | bounds | {"composite_steps": {"flips": flips, "training": training}}
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,13 @@ def metrics(low, high):
 )
 def test_verdict_follows_the_interval(bounds, word):
     assert word in comparison.verdict(metrics(*bounds))
+
+
+def test_verdict_tells_mirror_images_from_training():
+    flips, training = {"delta": 0.02, "low": 0.01, "high": 0.03}, {"delta": -0.001, "low": -0.002, "high": 0.003}
+    said = comparison.verdict(metrics(0.001, 0.2, flips, training))
+    assert "(mirror images +0.0200 [+0.0100, +0.0300], training -0.0010 [-0.0020, +0.0030])" in said
+    assert "mirror" not in comparison.verdict(metrics(0.001, 0.2))
 
 
 def test_table_has_a_line_per_metric_and_the_interval_where_there_is_one():

@@ -1,128 +1,15 @@
-"""The detector computes what the official code computes, and a baseline folder gives back exactly what was saved."""
+"""A baseline folder gives back exactly the detector that was saved."""
 
 import copy
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_detector import CLASSES, QUERIES, SIZE, random_pixels, same_state, tiny_detector
-from torch import nn
-from transformers import Deimv2ForObjectDetection
-from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
 from zerostart.detector import build_detector, load_detector, save_detector, variant_config
 from zerostart.errors import InputError
-from zerostart.official import load_official, read_official_checkpoint
-
-SIX = [f"class{k}" for k in range(6)]
-OFFICIAL = Path(__file__).parents[1].parent / "shared/data/deimv2-official"
-needs_official = pytest.mark.skipif(
-    not (OFFICIAL / "atto.npz").is_file(), reason="the official implementation's outputs are not beside the repository"
-)
-
-
-# --- What the official code computes
-
-
-@pytest.fixture(scope="module")
-def official():
-    """The official Atto weights in our detector, the official input and the official outputs."""
-    reference = np.load(OFFICIAL / "atto.npz")
-    pixels = torch.from_numpy(reference["x_uint8"]).repeat_interleave(8, 2).repeat_interleave(8, 3) / 255
-    model = build_detector(variant_config("atto", SIX, image_size=320, num_queries=100))
-    kept = load_official(model, read_official_checkpoint(OFFICIAL / "atto.pth"), "atto.pth")
-    assert kept == []
-    return model.eval(), pixels, torch.from_numpy(reference["logits"]), torch.from_numpy(reference["boxes"])
-
-
-@torch.no_grad()
-def distance(model, pixels, logits, boxes) -> float:
-    output = model(pixel_values=pixels)
-    return max((output.logits - logits).abs().max().item(), (output.pred_boxes - boxes).abs().max().item())
-
-
-@needs_official
-def test_equals_the_official_implementation(official):
-    assert distance(*official) < 1e-5
-
-
-def embed_positions_in_every_layer(model):
-    model.model.decoder.query_pos_head._forward_hooks.clear()
-
-
-def use_relu_in_the_mlps(model):
-    for module in model.modules():
-        if isinstance(module, Deimv2MLP) and module is not model.model.decoder.query_pos_head:
-            module.act = nn.ReLU()
-
-
-def project_before_the_selection(model):
-    width = model.config.d_model
-    model.model.enc_output = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width)).requires_grad_(False)
-    model.model.enc_output[0].weight.copy_(torch.eye(width))
-    model.model.enc_output[0].bias.zero_()
-
-
-@needs_official
-@pytest.mark.parametrize("undo", [use_relu_in_the_mlps, project_before_the_selection])
-def test_without_a_correction_the_official_outputs_are_missed(official, undo):
-    model, *reference = official
-    model = copy.deepcopy(model).requires_grad_(False)
-    undo(model)
-    assert distance(model, *reference) > 1e-3
-
-
-@pytest.mark.parametrize("undo", [embed_positions_in_every_layer, use_relu_in_the_mlps, project_before_the_selection])
-def test_every_correction_changes_the_outputs(undo):
-    """Also the first one, which the official reference cannot show: its random weights hardly refine the boxes."""
-    model, pixels = tiny_detector().requires_grad_(False), random_pixels()
-    output = model(pixel_values=pixels)
-    undo(model)
-    assert distance(model, pixels, output.logits, output.pred_boxes) > 1e-4
-
-
-@needs_official
-def test_without_the_corrections_the_official_weights_do_not_fit():
-    model = Deimv2ForObjectDetection(variant_config("atto", SIX, image_size=320, num_queries=100))
-    with pytest.raises(InputError, match=r"'model\.enc_output\.0\.weight' is missing"):
-        load_official(model, read_official_checkpoint(OFFICIAL / "atto.pth"), "atto.pth")
-
-
-def query_positions(model, pixels):
-    """What every decoder layer is given as the queries' positions, and the initial reference points."""
-    seen = []
-
-    def see(_module, _args, kwargs):
-        seen.append(kwargs["position_embeddings"])
-
-    hooks = [layer.register_forward_pre_hook(see, with_kwargs=True) for layer in model.model.decoder.layers]
-    with torch.no_grad():
-        start = model(pixel_values=pixels).init_reference_points.sigmoid()
-    for hook in hooks:
-        hook.remove()
-    return seen, start
-
-
-def test_query_positions_are_those_of_the_initial_boxes_in_every_layer():
-    model = tiny_detector()
-    seen, start = query_positions(model, random_pixels())
-    assert len(seen) == 3
-    assert all(torch.equal(positions, seen[0]) for positions in seen)
-    x = start  # the MLP, by hand: two hidden layers with SiLU, then a linear one
-    with torch.no_grad():
-        for index, layer in enumerate(model.model.decoder.query_pos_head.layers):
-            x = torch.nn.functional.silu(layer(x)) if index < 2 else layer(x)
-    torch.testing.assert_close(seen[0], x.clamp(-10, 10))
-    other, _ = query_positions(model, random_pixels(seed=1))
-    assert not torch.equal(other[0], seen[0])  # once per forward pass, not once for ever
-
-
-def test_the_port_itself_embeds_the_refined_boxes():
-    seen, _ = query_positions(tiny_detector(corrected=False), random_pixels())
-    assert not torch.equal(seen[0], seen[1])
 
 
 def test_a_deep_copy_is_independent_and_computes_the_same():
@@ -261,9 +148,56 @@ def test_a_damaged_configuration_is_refused(baseline):
         load_detector(baseline, CLASSES)
 
 
-def test_a_detector_of_the_plain_port_is_refused(tmp_path):
-    save_detector(tiny_detector(), tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"official_decoder": False}))
-    with pytest.raises(InputError, match=r"config\.json: official_decoder is not true"):
-        load_detector(tmp_path, CLASSES)
+# --- What transformers itself wrote
+
+
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+@pytest.fixture
+def ported(tmp_path):
+    """A detector of the plain port and the folder that transformers saves it to.
+
+    It is not read again by `from_pretrained`, which leaves shared box heads at zero.
+    """
+    model = tiny_detector(corrected=False)
+    model.save_pretrained(tmp_path)
+    return tmp_path, model
+
+
+@torch.no_grad()
+def test_a_detector_of_transformers_is_run_as_transformers_runs_it(ported):
+    folder, expected = ported
+    model, pixels = load_detector(folder, CLASSES), random_pixels()
+    assert torch.equal(model(pixel_values=pixels).logits, expected(pixel_values=pixels).logits)
+    assert not torch.equal(model(pixel_values=pixels).logits, tiny_detector()(pixel_values=pixels).logits)
+    assert model.config.eval_size == [SIZE, SIZE]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("wanted", [True, False])
+def test_its_image_processor_is_followed(ported, wanted):
+    folder, expected = ported
+    processor = {"do_normalize": wanted, "size": {"height": 96, "width": 96}} | IMAGENET
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    model, pixels = load_detector(folder, CLASSES), random_pixels(size=96)
+    assert model.config.eval_size == [96, 96]
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in IMAGENET.values())
+    normalised = (pixels - mean) / std if wanted else pixels
+    assert torch.equal(model(pixel_values=pixels).logits, expected(pixel_values=normalised).logits)
+
+
+@pytest.mark.parametrize(
+    ("processor", "message"),
+    [
+        ('{"size": {"shortest_edge": 640}}', r"preprocessor_config\.json: not what an image processor writes"),
+        ('{"do_normalize": true}', "not what an image processor writes"),
+        ("{", "not what an image processor writes"),
+        ('{"size": {"height": 96, "width": 64}}', "the input is 96x64 pixels; equal sides"),
+    ],
+)
+def test_an_image_processor_that_cannot_be_followed_is_refused(ported, processor, message):
+    folder, _ = ported
+    (folder / "preprocessor_config.json").write_text(processor)
+    with pytest.raises(InputError, match=message):
+        load_detector(folder, CLASSES)

@@ -52,12 +52,6 @@ def parameters_read(script: Path) -> set[str]:
     }
 
 
-def test_dependencies_of_detector_training():
-    stage = yaml.safe_load((ROOT / "pipelines/detector/dvc.yaml").read_text())["stages"]["detector"]["do"]
-    modules = {f"src/zerostart/{name}.py" for name in imported_modules(ROOT / "src/stages/detector.py")}
-    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {"src/stages/detector.py"}
-
-
 RETRIEVAL = yaml.safe_load((ROOT / "pipelines/retrieval/dvc.yaml").read_text())["stages"]
 
 
@@ -69,3 +63,20 @@ def test_dependencies_and_parameters_of_retrieval(stage):
     assert listed == modules | {script.relative_to(ROOT).as_posix()}
     declared = {key for entry in RETRIEVAL[stage].get("params", []) for keys in entry.values() for key in keys}
     assert parameters_read(script) <= declared
+
+
+PIPELINES = {
+    "src/stages/detector.py": ("detector", "detector"),
+    "src/stages/ablation_inputs.py": ("ablation", "inputs"),
+    "src/stages/ablation_grid.py": ("ablation", "grid"),
+    "src/stages/ablation_report.py": ("ablation", "report"),
+}
+
+
+@pytest.mark.parametrize("script", PIPELINES)
+def test_dependencies_of_the_other_pipelines(script):
+    pipeline, name = PIPELINES[script]
+    stage = yaml.safe_load((ROOT / f"pipelines/{pipeline}/dvc.yaml").read_text())["stages"][name]["do"]
+    assert stage["cmd"] == f"PYTHONPATH=src python {script} ${{item}}"
+    modules = {f"src/zerostart/{module}.py" for module in imported_modules(ROOT / script)}
+    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {script}

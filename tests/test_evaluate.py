@@ -27,10 +27,14 @@ def stage(monkeypatch, tmp_path):
     views = {name: sample(seed, images=10, absent=(3,)) for name, seed in (("val", 1), ("test", 2))}
     state = SimpleNamespace(module=module, refine=lambda logits: logits, views=views)
     monkeypatch.setattr(module, "load_fusion", lambda folder, classes: None)
-    monkeypatch.setattr(module, "refined_logits", lambda fusion, hidden, logits: state.refine(logits))
+    monkeypatch.setattr(module, "refined_logits", lambda fusion, view: state.refine(view.logits))
 
     monkeypatch.chdir(tmp_path)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": "toy", "bootstrap_samples": 100}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {
+        "dataset": "toy",
+        "bootstrap_samples": 100,
+        "test_flips": "none",
+    }
     Path("params.yaml").write_text(yaml.safe_dump(params))
     Path("data/coco").mkdir(parents=True)
     Path("data/raw/toy").mkdir(parents=True)
@@ -72,6 +76,7 @@ def test_numbers_equal_pycocotools(stage, capsys):
         == set(metrics)
         - {
             "baseline",
+            "composite_steps",
             "delta",
             "interval",
             "threshold",
@@ -91,6 +96,25 @@ def test_identical_detectors(stage):
     assert "includes 0" in line
     assert Path("plots/images/won.png").read_bytes() != Path("plots/images/lost.png").read_bytes()
     assert Path("plots/confusion_baseline.csv").read_bytes() == Path("plots/confusion_refined.csv").read_bytes()
+
+
+def test_mirror_images_are_told_from_training(stage):
+    """Without training, all of the difference is theirs; the baseline does not see them."""
+    before = stage.module.main() and json.loads(Path("metrics/evaluate.json").read_text())
+    for name, s in stage.views.items():
+        noise = np.random.default_rng(5).normal(0, 0.01, s.boxes.shape).astype(np.float32)
+        boxes = np.clip(s.boxes + noise, 0, 1)
+        boxes[..., 0] = 1 - boxes[..., 0]
+        cache(f"{name}_view1", s._replace(boxes=boxes))
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("test_flips: none", "test_flips: horizontal"))
+    line = stage.module.main()
+    metrics = json.loads(Path("metrics/evaluate.json").read_text())
+    assert metrics["baseline"] == before["baseline"]
+    assert before["composite_steps"]["flips"] == {"delta": 0, "low": 0, "high": 0}
+    steps = metrics["composite_steps"]
+    assert steps["training"] == {"delta": 0, "low": 0, "high": 0}
+    assert steps["flips"]["delta"] == pytest.approx(metrics["delta"]["composite"], abs=2e-6) != 0
+    assert "(mirror images " in line
 
 
 def test_tables(stage):

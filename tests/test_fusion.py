@@ -109,10 +109,10 @@ def test_parameter_counts():
     """256·512 weights + 512 biases = 131,584; with alpha and tau 131,586; the head has 6·256 + 6 = 1,542."""
     module = fusion(text_dim=512, visual_dim=256, classes="uvwxyz")
     assert sum(parameter.numel() for parameter in module.projector.parameters()) == 131_584
-    assert sum(parameter.numel() for parameter in module.fusion_parameters()) == 131_586
-    assert sum(parameter.numel() for parameter in module.head_parameters()) == 1_542
+    assert sum(module.get_parameter(name).numel() for name in module.fusion_parameters()) == 131_586
+    assert sum(module.get_parameter(name).numel() for name in module.head_parameters()) == 1_542
     everything = [*module.fusion_parameters(), *module.head_parameters()]
-    assert {id(parameter) for parameter in everything} == {id(parameter) for parameter in module.parameters()}
+    assert everything == [name for name, _ in module.named_parameters()]
     assert fusion(alpha_per_class=True).alpha.shape == (len(CLASSES),)
 
 
@@ -169,19 +169,9 @@ def test_a_centred_similarity_sums_to_zero(queries):
     torch.testing.assert_close(*differences, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("start, expected", [(1e-4, TAU_RANGE[0]), (50.0, TAU_RANGE[1]), (0.07, 0.07)])
-def test_tau_is_brought_back_into_its_range(start, expected):
-    module = fusion()
-    with torch.no_grad():
-        module.log_tau.fill_(math.log(start))
-    module.clamp_tau()
-    assert module.tau.item() == pytest.approx(expected, rel=1e-6)
-
-
 @pytest.mark.parametrize("tau", TAU_RANGE)
 def test_tau_learns_from_either_end_of_its_range(tau, queries):
     module = fusion(tau=tau, alpha_init=1.0)
-    module.clamp_tau()
     module.similarity(queries[0]).square().sum().backward()
     assert module.log_tau.grad.abs() > 0
 

@@ -26,6 +26,12 @@ def names(*official):
         ("decoder.enc_score_head.weight", "model.enc_score_head.weight"),
         ("decoder.decoder.layers.0.norm2.scale", "model.decoder.layers.0.encoder_attn_layer_norm.weight"),
         ("decoder.decoder.layers.1.self_attn.out_proj.weight", "model.decoder.layers.1.self_attn.o_proj.weight"),
+        ("decoder.up", "model.decoder.up"),
+        ("decoder.decoder.up", "model.decoder.up"),
+        ("decoder.input_proj.1.conv.weight", "model.decoder_input_proj.1.conv.weight"),
+        ("encoder.input_proj.0.norm.bias", "model.encoder.input_proj.0.norm.bias"),
+        ("encoder.encoder.0.layers.0.linear2.bias", "model.encoder.aifi.0.layers.0.mlp.layers.1.bias"),
+        ("encoder.pan_blocks.1.cv3.1.conv.weight", "model.encoder.pan_blocks.1.csp_rep2.conv2.conv.weight"),
     ],
 )
 def test_official_names_are_translated(official, expected):
@@ -33,7 +39,7 @@ def test_official_names_are_translated(official, expected):
 
 
 def test_what_is_derived_is_left_out():
-    assert names("decoder.anchors", "decoder.valid_mask", "decoder.up", "backbone.stem.stem1.bn.num_batches_tracked") == []
+    assert names("decoder.anchors", "decoder.valid_mask", "backbone.stem.stem1.bn.num_batches_tracked") == []
 
 
 def test_stacked_projections_are_split_in_order():
@@ -48,6 +54,12 @@ def test_stacked_projections_are_split_in_order():
         "mlp.up_proj.bias": torch.tensor([2.0, 3.0]),
     }
     assert same_state(renamed, {f"model.decoder.layers.0.{name}": tensor for name, tensor in expected.items()})
+
+
+def test_the_hybrid_encoders_input_projection_lies_elsewhere():
+    assert "model.conv_encoder.encoder_input_proj.0.conv.weight" in names(
+        "encoder.input_proj.0.conv.weight", "encoder.fpn_blocks.0.cv1.conv.weight"
+    )
 
 
 # --- Taking the weights
@@ -147,8 +159,16 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [torch.zeros(3), {"weights": {}}, {"model": 3}, {"model": {"a": 3}}, {"ema": {"a": torch.zeros(1)}}, [1, 2]],
-    ids=["tensor", "other key", "number", "not tensors", "no module", "list"],
+    [
+        torch.zeros(3),
+        {"weights": {}},
+        {"model": 3},
+        {"model": {"a": 3}},
+        {"ema": {"a": torch.zeros(1)}},
+        [1, 2],
+        {"model": {"model.0.conv.weight": torch.zeros(1)}},
+    ],
+    ids=["tensor", "other key", "number", "not tensors", "no module", "list", "another detector"],
 )
 def test_another_kind_of_file_is_refused(tmp_path, content):
     with pytest.raises(InputError, match=r"other\.pth: not an official DEIMv2 checkpoint"):

@@ -56,7 +56,7 @@ def test_parameters_are_frozen(tmp_path):
 
 def test_what_dvc_writes_for_a_small_number_is_a_number(tmp_path):
     """`-S lr.head=1e-5` writes 1e-05, a string to PyYAML."""
-    text = (ROOT / "params.yaml").read_text().replace("  head: 0.00005", "  head: 1e-05")
+    text = (ROOT / "params.yaml").read_text().replace("  head: 0.005", "  head: 1e-05")
     assert yaml.safe_load(text)["lr"]["head"] == "1e-05"
     (tmp_path / "params.yaml").write_text(text)
     assert load_params(tmp_path / "params.yaml").lr.head == 1e-5
@@ -163,3 +163,8 @@ def test_anything_but_a_mapping_is_refused(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"params\.yaml: no such file"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_photometric_augmentation_needs_the_live_loop(tmp_path):
+    assert message(tmp_path, photometric=0.5).startswith("photometric above 0 needs `live: true`")
+    assert load(tmp_path, photometric=0.5, live=True).photometric == 0.5

@@ -11,6 +11,7 @@ from toy_cache import CLASSES, VISUAL, write_cache
 
 from zerostart import phases
 from zerostart.errors import InputError
+from zerostart.feature_cache import load_view
 from zerostart.fusion import Fusion, FusionConfig
 from zerostart.fusion_checkpoint import load_fusion
 from zerostart.params import load_params
@@ -32,7 +33,7 @@ def run(epochs=3, lr=0.01, visual_dim=VISUAL, **changes):
     params = load_params().model_copy(update=changes)
     config = FusionConfig.from_params(params, CLASSES, visual_dim, TEXT.shape[1])
     fusion = Fusion(config, TEXT).initialize(params)
-    return run_phase("toy", fusion, [{"params": fusion.fusion_parameters(), "lr": lr}], epochs, params)
+    return run_phase("toy", fusion, dict.fromkeys(fusion.fusion_parameters(), lr), epochs, params)
 
 
 def written() -> dict[str, bytes]:
@@ -72,8 +73,8 @@ def test_the_checkpoint_has_the_alpha_of_the_chosen_epoch():
 def test_no_epoch_leaves_the_baseline():
     run(epochs=0)
     assert json.loads(Path("metrics/toy.json").read_text())["best_epoch"] == 0
-    hidden, logits = (np.load(f"data/features/test/{name}.npy") for name in ("hidden", "logits"))
-    assert np.array_equal(refined_logits(load_fusion("models/toy", CLASSES), hidden, logits), logits)
+    view = load_view("data/features", "test")
+    assert np.array_equal(refined_logits(load_fusion("models/toy", CLASSES), view), view.logits)
 
 
 def test_same_bytes_twice():
@@ -87,16 +88,18 @@ def test_same_bytes_twice():
 
 def test_the_mirrored_view_is_trained_on_mirrored_objects(monkeypatch):
     """Its boxes are mirrored as well, hence the IoUs with the objects are those of the plain view."""
-    views = []
-    monkeypatch.setattr(phases, "train_phase", lambda fusion, groups, given, *_: views.extend(given) or 1 / 0)
+    given = []
+    monkeypatch.setattr(phases, "train_phase", lambda fusion, runs, images, *_: given.append(images) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run()
-    plain, mirrored = views
-    assert plain.targets.iou.max() > 0.8
-    torch.testing.assert_close(plain.targets.iou, mirrored.targets.iou, rtol=1e-4, atol=1e-5)
+    (images,) = given
+    assert images.views == 2
+    plain, mirrored = np.split(images.iou, 2)
+    assert plain.max() > 0.8
+    np.testing.assert_allclose(plain, mirrored, rtol=1e-4, atol=1e-5)
     with pytest.raises(ZeroDivisionError):
         run(augment_views=0)
-    assert len(views) == 3
+    assert given[1].views == 1
 
 
 def replace(name: str, values: np.ndarray) -> None:

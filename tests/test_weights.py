@@ -51,6 +51,26 @@ def test_another_shape_is_named_with_both_shapes(weights):
         copy_weights(tied(), weights, "source")
 
 
+def test_the_first_three_are_named_with_the_likely_cause(weights):
+    wrong = {name: torch.zeros(7, 7) for name in weights}
+    with pytest.raises(InputError) as caught:
+        copy_weights(tied(), wrong, "source")
+    assert str(caught.value).count("(7, 7) where the model has") == 3
+    assert str(caught.value).endswith("and 5 more; is it another variant?")
+
+
+def heads(classes: int) -> nn.Module:
+    model = nn.ModuleDict({"enc_score_head": nn.Linear(2, classes), "denoising_class_embed": nn.Embedding(classes + 1, 2)})
+    return model.requires_grad_(False)
+
+
+def test_another_number_of_classes_is_told_from_another_variant():
+    with pytest.raises(InputError, match=r"another number of classes \(7 and 6\)\? .*remap_mscoco_category"):
+        copy_weights(heads(6), heads(7).state_dict(), "source")
+    with pytest.raises(InputError, match=r"is it another variant\?$"):
+        copy_weights(heads(6), heads(7).state_dict() | {"more": torch.zeros(1)}, "source")
+
+
 def test_an_unknown_tensor_is_named(weights):
     weights["other.weight"] = torch.zeros(1)
     with pytest.raises(InputError, match=r"^source: tensor 'other\.weight' is unknown"):

@@ -61,7 +61,8 @@ def write_view(folder: Path, view: View) -> None:
 
 def write_cache(folder: Path, **changes) -> None:
     """params.yaml (the repository's, with changes), data/coco and data/features of three splits, train twice (mirrored)."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": "toy", "augment_views": 1, "batch_size": 8}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"dataset": "toy", "augment_views": 1, "test_flips": "none", "batch_size": 8}
     (folder / "params.yaml").write_text(yaml.safe_dump(params | changes))
     (folder / "data/coco").mkdir(parents=True)
     for seed, split in enumerate(("train", "val", "test"), start=1):

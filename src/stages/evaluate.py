@@ -1,6 +1,7 @@
 """Stage `evaluate`: judge baseline and refined detector on `test`, the only stage that reads it.
 
-The thresholds of the operating points are chosen on `val`.
+The refined detector looks at mirror images as well (`test_flips`); `flips` is the baseline that does the same, so that it can
+be told what the mirror images gain and what the training gains. The thresholds of the operating points are chosen on `val`.
 """
 
 import csv
@@ -11,14 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from zerostart.bootstrap import Interval, paired_bootstrap
+from zerostart.bootstrap import Interval, paired_bootstrap, resampled_scores
 from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
 from zerostart.coco_metrics import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
 from zerostart.comparison import table, verdict
 from zerostart.errors import InputError, run_stage
-from zerostart.feature_cache import load_view
+from zerostart.feature_cache import FLIPS, TEST_VIEWS, load_view, view_name
 from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes
 from zerostart.fusion_checkpoint import load_fusion
+from zerostart.merged_views import merge, unflip
 from zerostart.operating_point import OperatingPoint, best_threshold, confusion_rows
 from zerostart.outputs import output_file, write_json
 from zerostart.params import Params, load_params
@@ -35,12 +37,14 @@ PR_STEP = 4
 
 
 class Split(NamedTuple):
-    """One split with the cached boxes and the logits of both detectors."""
+    """One split with the boxes of all detectors, side by side, and the logits that each gives to its own."""
 
     ground_truth: dict[str, Any]
     boxes: np.ndarray
+    """N×DQ×4: Q queries of each of D detectors."""
     image_id: np.ndarray
     logits: dict[str, np.ndarray]
+    """`baseline`, `flips` and `refined`: N×DQ×K, minus infinity (no detection) at the other detectors' boxes."""
     evaluator: FrozenBoxEvaluator
 
 
@@ -57,43 +61,72 @@ class Report(NamedTuple):
 
 def main() -> str:
     params = load_params()
-    val, test = (load_split(name, params.dataset) for name in ("val", "test"))
+    val, test = (load_split(name, params) for name in ("val", "test"))
     critical = test.ground_truth["info"]["critical"]
     reports = {}
     for name in DETECTORS:
         threshold = best_threshold(val.evaluator, val.logits[name])
         reports[name] = judge(test, test.logits[name], threshold, critical, params)
-    intervals = paired_bootstrap(
-        reports["baseline"].matches,
-        reports["refined"].matches,
-        class_indices(test.evaluator.classes, critical),
-        params.lambdas,
-        params.bootstrap_samples,
-        params.seed,
-    )
-    metrics = write_metrics(reports, intervals)
+    critical_indices = class_indices(test.evaluator.classes, critical)
+    flips = test.evaluator.match(test.logits["flips"])
+
+    def intervals(first: list[ClassMatches], second: list[ClassMatches]) -> dict[str, Interval]:
+        return paired_bootstrap(first, second, critical_indices, params.lambdas, params.bootstrap_samples, params.seed)
+
+    baseline, refined = (reports[name].matches for name in DETECTORS)
+    matches = (baseline, flips, refined)
+    composites = [composite_of(of_detector, critical_indices, params) for of_detector in matches]
+    steps = {
+        name: {"delta": composites[i + 1] - composites[i]} | intervals(*matches[i : i + 2])["composite"]._asdict()
+        for i, name in enumerate(("flips", "training"))
+    }
+    metrics = write_metrics(reports, intervals(baseline, refined), steps)
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
     print(table(metrics))
     return verdict(metrics)
 
 
-def load_split(name: str, dataset: str) -> Split:
+def load_split(name: str, params: Params) -> Split:
     """Read one split; raises InputError when it is missing, of another data set, or differs from its features."""
     path = COCO / f"{name}.json"
     ground_truth = read_split(name)
-    if ground_truth["info"]["dataset"] != dataset:
+    if ground_truth["info"]["dataset"] != params.dataset:
         found = ground_truth["info"]["dataset"]
-        raise InputError(f"{path}: made from the data set {found!r}; {dataset!r} (params.yaml) is expected")
-    view = load_view(FEATURES, name)
+        raise InputError(f"{path}: made from the data set {found!r}; {params.dataset!r} (params.yaml) is expected")
+    numbers = TEST_VIEWS[params.test_flips]
+    views = [load_view(FEATURES, view_name(name, number)) for number in numbers]
+    fusion = load_fusion(REFINEMENT, [category["name"] for category in ground_truth["categories"]])
+    boxes = [unflip(view.boxes, FLIPS[number]) for number, view in zip(numbers, views, strict=True)]
+    detectors = {"baseline": (boxes[0], np.asarray(views[0].logits))}
+    for detector, logits in (
+        ("flips", [np.asarray(view.logits) for view in views]),
+        ("refined", [refined_logits(fusion, view) for view in views]),
+    ):
+        detectors[detector] = merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
+    boxes, logits = side_by_side(detectors)
+    image_id = np.asarray(views[0].image_id)
     try:
-        evaluator = FrozenBoxEvaluator(view.boxes, view.image_id, ground_truth)
+        evaluator = FrozenBoxEvaluator(boxes, image_id, ground_truth)
     except InputError as error:
         raise InputError(f"{FEATURES / name} and {path}: {error}") from None
-    fusion = load_fusion(REFINEMENT, evaluator.classes)
-    baseline = np.asarray(view.logits)
-    logits = {"baseline": baseline, "refined": refined_logits(fusion, view.hidden, baseline)}
-    return Split(ground_truth, np.asarray(view.boxes), np.asarray(view.image_id), logits, evaluator)
+    return Split(ground_truth, boxes, image_id, logits, evaluator)
+
+
+def side_by_side(detectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """All boxes in one array, so that they are compared with the objects once; see `Split`."""
+    boxes = np.concatenate([boxes for boxes, _ in detectors.values()], axis=1)
+    queries, together = boxes.shape[1] // len(detectors), {}
+    for number, (name, (_, logits)) in enumerate(detectors.items()):
+        together[name] = np.full((*boxes.shape[:2], logits.shape[2]), -np.inf, np.float32)
+        together[name][:, number * queries : (number + 1) * queries] = logits
+    return boxes, together
+
+
+def composite_of(matches: list[ClassMatches], critical: list[int], params: Params) -> float:
+    """The composite of one detector."""
+    weights = np.ones((len(matches[0].objects), 1))
+    return float(resampled_scores(matches, critical, params.lambdas, weights)["composite"][0])
 
 
 def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str], params: Params) -> Report:
@@ -112,13 +145,14 @@ def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str
     return Report(coco, point, recall, matches, reliability(score, correct), metrics)
 
 
-def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval]) -> dict:
+def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], steps: dict[str, dict[str, float]]) -> dict:
     """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class."""
     baseline, refined = (reports[name].metrics for name in DETECTORS)
     comparison = {
         "baseline": baseline,
         "delta": {name: refined[name] - baseline[name] for name in refined},
         "interval": {name: interval._asdict() for name, interval in intervals.items()},
+        "composite_steps": steps,
         "threshold": {name: reports[name].point.threshold for name in DETECTORS},
     }
     write_json(METRICS_FILE, refined | comparison)

@@ -1,4 +1,4 @@
-"""features: one pass of the frozen detector over every split, and over flipped views of train, to the cache."""
+"""features: one pass of the frozen detector over every split and over mirrored views of it, to the cache."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 from zerostart.coco_metrics import class_names
 from zerostart.detector import load_detector
 from zerostart.errors import run_stage
-from zerostart.feature_cache import FLIPS, view_name
+from zerostart.feature_cache import FLIPS, TEST_VIEWS, view_name
 from zerostart.features import write_view
 from zerostart.outputs import output_folder
 from zerostart.params import load_params
@@ -20,13 +20,13 @@ def main() -> str:
     started = time.monotonic()
     cocos = {split: read_split(split) for split in ("train", "val", "test")}
     classes = class_names(cocos["train"])
-    detector = load_detector(f"data/baselines/{params.dataset}", classes)
+    detector = load_detector("data/baseline", classes)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     images = Path("data/raw") / params.dataset
     passes = 0
     with output_folder("data/features") as folder:
         for split, coco in cocos.items():
-            for view in range(1 + params.augment_views if split == "train" else 1):
+            for view in range(1 + params.augment_views) if split == "train" else TEST_VIEWS[params.test_flips]:
                 write_view(folder / view_name(split, view), detector, coco, images, FLIPS[view])
                 passes += len(coco["images"])
     seconds = time.monotonic() - started

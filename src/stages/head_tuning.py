@@ -11,11 +11,9 @@ from zerostart.splits import read_split
 def main() -> str:
     params = load_params()
     fusion = load_fusion("models/warmup", class_names(read_split("train")))
-    groups = [
-        {"params": fusion.fusion_parameters(), "lr": params.lr.fusion},
-        {"params": fusion.head_parameters(), "lr": params.lr.head},
-    ]
-    return run_phase("head_tuning", fusion, groups, params.epochs.head, params)
+    rates = dict.fromkeys(fusion.fusion_parameters(), params.lr.fusion)
+    rates |= dict.fromkeys(fusion.head_parameters(), params.lr.head)
+    return run_phase("head_tuning", fusion, rates, params.epochs.head, params)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def main() -> str:
     visual_dim = load_view("data/features", "train").hidden.shape[2]
     config = FusionConfig.from_params(params, classes, visual_dim, text.shape[1])
     fusion = Fusion(config, text).initialize(params)
-    groups = [{"params": fusion.fusion_parameters(), "lr": params.lr.warmup}]
-    return run_phase("warmup", fusion, groups, params.epochs.warmup, params)
+    rates = dict.fromkeys(fusion.fusion_parameters(), params.lr.warmup)
+    return run_phase("warmup", fusion, rates, params.epochs.warmup, params)
 
 
 def _read_text_embeddings(classes: list[str]) -> torch.Tensor:

@@ -39,8 +39,19 @@ def paired_bootstrap(
     resample without any critical object has no AR_critical and is left out of the intervals that need it.
     """
     weights = resample_weights(len(baseline[0].objects), samples, np.random.default_rng(seed))
-    before, after = (_scores(matches, critical, lambdas, weights) for matches in (baseline, refined))
+    before, after = (resampled_scores(matches, critical, lambdas, weights) for matches in (baseline, refined))
     return {name: _interval(after[name] - before[name]) for name in before}
+
+
+def seeds_and_images_interval(differences: np.ndarray, seed: int) -> Interval:
+    """95 % interval of a mean difference over S trainings, both the trainings and the images resampled.
+
+    differences: S×B, the difference of each training on each of B resamples of the images. In each of them S trainings are
+    drawn with replacement (a two-way bootstrap, Owen 2007, "The pigeonhole bootstrap").
+    """
+    runs, samples = differences.shape
+    drawn = np.random.default_rng(seed).integers(runs, size=(runs, samples))
+    return _interval(np.take_along_axis(differences, drawn, axis=0).mean(axis=0))
 
 
 def resample_weights(images: int, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -87,7 +98,10 @@ def _detections_up_to(ranks: np.ndarray, image: np.ndarray, weights: np.ndarray)
     return np.cumsum(counts, axis=0).astype(np.float64) @ weights
 
 
-def _scores(matches: list[ClassMatches], critical: list[int], lambdas: Lambdas, weights: np.ndarray) -> dict[str, np.ndarray]:
+def resampled_scores(
+    matches: list[ClassMatches], critical: list[int], lambdas: Lambdas, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """mAP, AR_critical and composite (B each) of one detector on every resample (weights: N×B)."""
     ap, ar = weighted_metrics(matches, weights)
     mean_ap, ar_critical = _mean_of_drawn(ap), _mean_of_drawn(ar[critical])
     return {"mAP": mean_ap, "AR_critical": ar_critical, "composite": composite(mean_ap, ar_critical, lambdas)}

@@ -109,7 +109,7 @@ def detections(
 ) -> np.ndarray:
     """Detections of N images: the `top_k` highest of their Q×K scores, highest first, ties by flattened index.
 
-    logits N×Q×K, boxes N×Q×4 normalised cxcywh, sizes N×(width, height) in pixels, image_ids N.
+    logits N×Q×K (minus infinity: none), boxes N×Q×4 normalised cxcywh, sizes N×(width, height) in pixels, image_ids N.
     Returns M×7 float64: image id, x, y, width, height in pixels, score, class index (the rows that COCO's
     `loadRes` takes). Source: DEIMv2's `PostProcessor`, focal-loss branch.
     """
@@ -120,7 +120,8 @@ def detections(
     index = best.ravel()
     box = pixel_boxes(boxes, sizes)[image, index // classes]
     columns = [np.asarray(image_ids)[image, None], box, flat[image, index, None], index[:, None] % classes]
-    return np.concatenate(columns, axis=1).astype(np.float64)
+    found = logits.reshape(images, -1)[image, index] > -np.inf
+    return np.concatenate(columns, axis=1).astype(np.float64)[found]
 
 
 def evaluate_coco(ground_truth: dict[str, Any], found: np.ndarray, critical: list[str], lambdas: Lambdas) -> CocoMetrics:

@@ -23,9 +23,17 @@ def verdict(metrics: dict) -> str:
     """One sentence: what the test images say about the composite, and how sure it is."""
     low, high = (metrics["interval"]["composite"][bound] for bound in ("low", "high"))
     found = f"composite {metrics['delta']['composite']:+.4f}, 95 % interval [{low:+.4f}, {high:+.4f}]"
+    if any(metrics["composite_steps"]["flips"].values()):
+        found += f" (mirror images {step(metrics, 'flips')}, training {step(metrics, 'training')})"
     if low <= 0 <= high:
         return f"{found}: it includes 0, so no difference is shown on these test images"
     return f"{found}: it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"
+
+
+def step(metrics: dict, name: str) -> str:
+    """What one step of the refinement adds to the composite."""
+    found = metrics["composite_steps"][name]
+    return f"{found['delta']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
 
 
 def main() -> str:

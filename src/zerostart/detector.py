@@ -1,116 +1,91 @@
-"""The frozen DEIMv2 detector: build a variant, load and save a baseline folder, run it on images.
+"""The frozen DEIMv2 detector: build a variant, load and save a baseline folder.
 
 DEIMv2: Huang et al., "Real-Time Object Detection Meets DINOv3" (2025). The model, its matcher and its losses are those of
-`transformers`; what is here is configuration and the corrections that official weights need.
+`transformers`. Its input is RGB in [0, 1]: a detector whose training normalised further does that itself.
 """
 
+import json
 import logging
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import Deimv2Config, Deimv2ForObjectDetection, HGNetV2Config
-from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
+from transformers import Deimv2Config, Deimv2ForObjectDetection
 from transformers.utils import logging as transformers_logging
 
+from zerostart.architecture import transformers_config
+from zerostart.corrections import follow_official_code
 from zerostart.errors import InputError
+from zerostart.official_config import DEIMTransformer, HGNetv2, LiteEncoder, OfficialConfig, Task
 from zerostart.weights import copy_weights
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
-# What differs between the two HGNetv2 variants whose encoder is the light one (the official configs deimv2_hgnetv2_*_coco.yml).
-LIGHT_VARIANTS = {
-    "atto": {"last_channels": 256, "last_kernel": 3, "width": 64, "expansion": 0.34, "ffn": 160},
-    "femto": {"last_channels": 512, "last_kernel": 5, "width": 96, "expansion": 0.34, "ffn": 256},
-}
+# What differs between the two variants that phase 1 trains (the official configs deimv2_hgnetv2_*_coco.yml).
+LIGHT_VARIANTS = {"atto": {"channels": 256, "width": 64, "ffn": 160}, "femto": {"channels": 512, "width": 96, "ffn": 256}}
 
 
 def variant_config(variant: str, classes: list[str], image_size: int, num_queries: int) -> Deimv2Config:
     """Configuration of a light HGNetv2 variant for `classes`, square inputs of `image_size` pixels."""
     preset = LIGHT_VARIANTS[variant]
-    last, width = preset["last_channels"], preset["width"]
-    backbone = HGNetV2Config(
-        hidden_sizes=[64, 256, last],
-        depths=[3, 3, 3],
-        stem_channels=[3, 16, 16],
-        stage_in_channels=[16, 64, 256],
-        stage_mid_channels=[16, 32, 64],
-        stage_out_channels=[64, 256, last],
-        stage_num_blocks=[1, 1, 1],
-        stage_downsample=[False, True, True],
-        stage_light_block=[False, False, True],
-        stage_kernel_size=[3, 3, preset["last_kernel"]],
-        stage_numb_of_layers=[3, 3, 3],
-        use_learnable_affine_block=True,
-        out_features=["stage3"],
+    width = preset["width"]
+    official = OfficialConfig(
+        task=Task(num_classes=len(classes), eval_spatial_size=(image_size, image_size)),
+        backbone=HGNetv2(name=variant.capitalize(), return_idx=(2,), use_lab=True),
+        encoder=LiteEncoder(in_channels=(preset["channels"],), hidden_dim=width, expansion=0.34, depth_mult=0.5),
+        decoder=DEIMTransformer(
+            hidden_dim=width,
+            feat_channels=(width, width),
+            num_levels=2,
+            num_points=(4, 2),
+            num_layers=3,
+            dim_feedforward=preset["ffn"],
+            num_queries=num_queries,
+            activation="silu",
+            mlp_act="silu",
+            use_gateway=False,
+            share_bbox_head=True,
+        ),
+        normalize=None,
     )
-    return Deimv2Config(
-        backbone_config=backbone,
-        id2label=dict(enumerate(classes)),
-        label2id={name: index for index, name in enumerate(classes)},
-        encoder_type="lite",
-        encoder_layers=0,
-        encoder_hidden_dim=width,
-        encoder_in_channels=[last],
-        feat_strides=[16],
-        hidden_expansion=preset["expansion"],
-        depth_mult=0.5,
-        d_model=width,
-        decoder_in_channels=[width, width],
-        decoder_ffn_dim=preset["ffn"],
-        decoder_layers=3,
-        decoder_n_points=[4, 2],
-        num_feature_levels=2,
-        decoder_activation_function="silu",
-        num_queries=num_queries,
-        share_bbox_head=True,
-        use_gateway=False,
-        eval_size=[image_size, image_size],
-    )
-
-
-def follow_official_decoder(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDetection:
-    """Correct, in place, what the `transformers` port computes differently from the official code for the same weights.
-
-    1. Query positions are embedded once, from the initial reference points (engine/deim/deim_decoder.py); the port embeds
-       the refined ones again in every layer.
-    2. The decoder's MLPs use `mlp_act` (SiLU in the light variants); the port leaves most of them at ReLU.
-    3. The light variants have no projection before the query selection; the port always has one.
-    """
-    first: list[Tensor] = []
-    decoder = model.model.decoder
-    decoder.register_forward_pre_hook(lambda *_: first.clear())
-
-    def reuse_first(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
-        if not first:
-            first.append(output)
-        return first[0]
-
-    decoder.query_pos_head.register_forward_hook(reuse_first)
-    for module in model.modules():
-        if isinstance(module, Deimv2MLP):
-            module.act = nn.SiLU()
-    if model.config.encoder_type == "lite":
-        model.model.enc_output = nn.Identity()
-    return model
+    return transformers_config(official, classes)
 
 
 def build_detector(config: Deimv2Config) -> Deimv2ForObjectDetection:
     """A detector with random weights (torch's global seed) that computes what the official code computes."""
-    return follow_official_decoder(Deimv2ForObjectDetection(config))
+    return _normalise_pixels(follow_official_code(Deimv2ForObjectDetection(config)))
+
+
+def _normalise_pixels(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDetection:
+    """Let the model subtract the mean and divide by the standard deviation in its configuration, if there are any."""
+    if getattr(model.config, "image_mean", None) is None:
+        return model
+    encoder = model.model.conv_encoder
+    for name, values in (("image_mean", model.config.image_mean), ("image_std", model.config.image_std)):
+        encoder.register_buffer(name, torch.tensor(values).reshape(3, 1, 1), persistent=False)
+
+    def normalise(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        return ((inputs[0] - module.image_mean) / module.image_std,)
+
+    encoder.register_forward_pre_hook(normalise)
+    return model
 
 
 def save_detector(model: Deimv2ForObjectDetection, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors` (tied tensors once) into `folder`."""
-    model.config.official_decoder = True  # transformers' own loader does not make the corrections above
+    """Write `config.json` and `model.safetensors` (tied tensors once) of a detector of :func:`build_detector`."""
+    model.config.official_decoder = True  # transformers' own loader does not make the corrections
     model.save_pretrained(folder)
 
 
 def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDetection:
     """The frozen detector of a baseline folder, in eval mode with gradients off.
+
+    A folder that `transformers` itself wrote (`official_decoder` is not true) gives the detector that was trained with it:
+    without our corrections, and with the normalisation in its `preprocessor_config.json`.
 
     Raises InputError when a file is missing, when the detector was trained for other classes than `classes` (names and
     order), or when a tensor is missing, unknown or of another shape.
@@ -124,17 +99,31 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: the baseline cannot be read: {str(error).splitlines()[0]}") from None
-    if not getattr(config, "official_decoder", False):
-        raise InputError(
-            f"{folder / 'config.json'}: official_decoder is not true; a detector trained with the plain transformers port"
-            " computes another function and is not supported"
-        )
     trained_for = [config.id2label[index] for index in sorted(config.id2label)]
     if trained_for != list(classes):
         raise InputError(
             f"{folder / 'config.json'}: the baseline was trained for the classes {trained_for},"
             f" but the data set has {list(classes)}"
         )
-    model = build_detector(config)
+    # transformers writes the ViT's blocks without the name of the module around them, and puts it back when it reads.
+    weights = {name.replace(".backbone.layer.", ".backbone.model.layer."): tensor for name, tensor in weights.items()}
+    model = build_detector(config) if getattr(config, "official_decoder", False) else _build_as_ported(config, folder)
     copy_weights(model, weights, folder / "model.safetensors")
     return model.eval().requires_grad_(False)
+
+
+def _build_as_ported(config: Deimv2Config, folder: Path) -> Deimv2ForObjectDetection:
+    path = folder / "preprocessor_config.json"
+    try:
+        processor = json.loads(path.read_text()) if path.is_file() else {}
+        side = config.eval_size or [640, 640]
+        height, width = (processor["size"][key] for key in ("height", "width")) if "size" in processor else side
+        mean, std = (processor["image_mean"], processor["image_std"]) if processor.get("do_normalize") else (None, None)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not what an image processor writes ({type(error).__name__}: {error})") from None
+    if height != width or height % 32:
+        raise InputError(f"{folder}: the input is {height}x{width} pixels; equal sides, a multiple of 32, are expected")
+    model = Deimv2ForObjectDetection(config)
+    config.eval_size = [height, width]  # for those who ask for the input's size; the port's layers have read it by now
+    config.image_mean, config.image_std = mean, std
+    return _normalise_pixels(model)

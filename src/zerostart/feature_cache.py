@@ -10,6 +10,8 @@ from zerostart.errors import InputError
 
 FLIPS = ((False, False), (True, False), (False, True), (True, True))
 """(horizontal, vertical) flips of the cached views, in the order in which `augment_views` adds them."""
+TEST_VIEWS = {"none": (0,), "horizontal": (0, 1), "vertical": (0, 2), "both": (0, 3), "all": (0, 1, 2, 3)}
+"""The views that are merged when an image is judged, by `test_flips`; `both` is a half turn."""
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,11 @@ def write_view(
         )
         for name, width in shapes.items()
     }
+    axes = [axis for axis, mirrored in zip((-1, -2), flip, strict=True) if mirrored]
     start = 0
     with tqdm(total=count, desc=folder.name, unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):
-            for name, tensor in _forward(model, batch, flip, device).items():
+            for name, tensor in look(model, pixel_values(batch.to(device).flip(axes))).items():
                 arrays[name][start : start + len(batch)] = tensor.cpu().numpy()
             start += len(batch)
             progress.update(len(batch))
@@ -48,11 +49,9 @@ def write_view(
         array.flush()
 
 
-def _forward(
-    model: Deimv2ForObjectDetection, batch: Tensor, flip: tuple[bool, bool], device: torch.device
-) -> dict[str, Tensor]:
-    axes = [axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted]
-    outputs = model(pixel_values=pixel_values(batch.to(device).flip(axes)))
+def look(model: Deimv2ForObjectDetection, pixels: Tensor) -> dict[str, Tensor]:
+    """What the cache holds of images (B×3×S×S in [0, 1]): hidden B×Q×D_v, logits B×Q×K, and boxes B×Q×4 within the image."""
+    outputs = model(pixel_values=pixels)
     return {
         "hidden": outputs.last_hidden_state,
         "logits": outputs.logits,

@@ -90,18 +90,24 @@ class FrozenBoxEvaluator:
         return ap, ar
 
     def match(self, logits: np.ndarray) -> list[ClassMatches]:
-        """Rank the detections of each class and match them greedily, as pycocotools does; logits N×Q×K."""
+        """Rank the detections of each class and match them greedily, as pycocotools does.
+
+        logits: N×Q×K; minus infinity is no detection. Raises InputError for other logits that are no finite number.
+        """
         expected = (*self.boxes.shape[:2], len(self.classes))
         if logits.shape != expected:
             raise InputError(f"logits of shape {logits.shape}; {expected} (images, queries, classes) is expected")
+        logits = logits[self.order]
+        if not (logits < np.inf).all():
+            raise InputError("a logit is not a finite number; are the cached features, is a learning rate too high?")
         images, queries, classes = expected
-        ranked = scores(logits[self.order]).reshape(images, queries * classes)
+        ranked = np.where(logits > -np.inf, scores(logits), -1.0).reshape(images, queries * classes)
         if queries * classes > self.top_k:
-            ranked = _keep_best(ranked, self.top_k)
+            ranked = keep_best(ranked, self.top_k)
         ranked = ranked.reshape(expected)
         if queries > MAX_DETECTIONS:
             by_class = np.moveaxis(ranked, 2, 1).reshape(images * classes, queries)
-            ranked = np.moveaxis(_keep_best(by_class, MAX_DETECTIONS).reshape(images, classes, queries), 1, 2)
+            ranked = np.moveaxis(keep_best(by_class, MAX_DETECTIONS).reshape(images, classes, queries), 1, 2)
         true_positive = self._true_positives(ranked.reshape(-1)).reshape(-1, images * queries, classes)
         return [_class_matches(ranked[:, :, k], true_positive[:, :, k], self._counts[:, k]) for k in range(classes)]
 
@@ -168,7 +174,7 @@ def _class_matches(ranked: np.ndarray, true_positive: np.ndarray, objects: np.nd
     return ClassMatches(flat[kept], image, query, true_positive[:, kept], objects)
 
 
-def _keep_best(values: np.ndarray, count: int) -> np.ndarray:
+def keep_best(values: np.ndarray, count: int) -> np.ndarray:
     """Keep the `count` highest values of each row, ties by position, and set the others to -1."""
     last = np.partition(values, -count, axis=1)[:, -count, None]
     above, tied = values > last, values == last

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from zerostart.params import Params
 
 TAU_RANGE = (0.01, 1.0)
+"""Bounds of tau. Training brings log tau back after a step that left them, as CLIP does it: a clamp in the forward pass would
+have no gradient outside, and tau could never come back."""
 
 
 class FusionConfig(BaseModel):
@@ -92,48 +94,57 @@ class Fusion(nn.Module):
         """Temperature."""
         return self.log_tau.exp()
 
-    @torch.no_grad()
-    def clamp_tau(self) -> None:
-        """Bring tau back into TAU_RANGE, after every optimiser step.
-
-        As CLIP does it. A clamp in the forward pass would have no gradient outside the range: tau could never come back.
-        """
-        self.log_tau.clamp_(*(math.log(bound) for bound in TAU_RANGE))
-
     def similarity(self, hidden: Tensor) -> Tensor:
         """S (…×K) of query features (…×D_v)."""
-        cosines = self._linear_cosines(hidden) if self.config.projector == "linear" else self._cosines(hidden)
-        similarity = cosines / self.tau
+        return self._scale(self._cosines_and_delta(hidden)[0])
+
+    def forward(self, hidden: Tensor, base_logits: Tensor) -> Tensor:
+        """Refined logits (…×K) from query features (…×D_v) and the detector's own logits (…×K)."""
+        cosines, delta = self._cosines_and_delta(hidden)
+        similarity = self._scale(cosines)
+        if self.config.mode == "replace":
+            return similarity + delta
+        return base_logits + delta + self.alpha.unsqueeze(-2) * similarity
+
+    def _scale(self, cosines: Tensor) -> Tensor:
+        similarity = cosines / self.tau.unsqueeze(-1)
         if self.config.center_similarity:
             similarity = similarity - similarity.mean(dim=-1, keepdim=True)
         return similarity
 
-    def _cosines(self, hidden: Tensor) -> Tensor:
-        return F.normalize(self.projector(hidden), dim=-1) @ self.text.T
+    def _cosines_and_delta(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.projector == "linear":
+            return self._linear_cosines_and_delta(hidden)
+        projected = hidden
+        for layer in self.projector:
+            projected = affine(projected, layer) if isinstance(layer, nn.Linear) else layer(projected)
+        return F.normalize(projected, dim=-1) @ self.text.mT, affine(hidden, self.head_delta)
 
-    def _linear_cosines(self, hidden: Tensor) -> Tensor:
-        """The same cosines without ever forming the D_t numbers of a projected query.
+    def _linear_cosines_and_delta(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The same without ever forming the D_t numbers of a projected query.
 
         T(Wh + b) needs only TW (K×D_v), and |Wh + b|² = hᵀWᵀWh + 2bᵀWh + bᵀb only WᵀW (D_v×D_v): the cost per query
-        does not depend on D_t, which is many times D_v.
+        does not depend on D_t, which is many times D_v. One product with all these columns costs hardly more than one of them.
         """
-        weight, bias = self.projector[0].weight, self.projector[0].bias
-        dots = F.linear(hidden, self.text @ weight, self.text @ bias)
-        squared = (F.linear(hidden, weight.T @ weight) * hidden).sum(dim=-1, keepdim=True)
-        squared = squared + 2 * F.linear(hidden, (bias @ weight)[None]) + bias @ bias
-        return dots * squared.clamp(min=1e-24).rsqrt()
+        weight, bias = self.projector[0].weight, self.projector[0].bias.unsqueeze(-1)
+        columns = [weight.mT @ weight, (self.text @ weight).mT, weight.mT @ bias, self.head_delta.weight.mT]
+        widths = [part.shape[-1] for part in columns]
+        widths.append(-sum(widths) % 8)  # matrix products of full vector registers are a quarter faster
+        products = hidden @ F.pad(torch.cat(columns, dim=-1), (0, widths[-1]))
+        gram, dots, cross, delta, _ = products.split(widths, dim=-1)
+        squared = (gram * hidden).sum(dim=-1, keepdim=True) + 2 * cross + bias.mT @ bias
+        cosines = (dots + (self.text @ bias).mT) * squared.clamp(min=1e-24).rsqrt()
+        return cosines, delta + self.head_delta.bias.unsqueeze(-2)
 
-    def forward(self, hidden: Tensor, base_logits: Tensor) -> Tensor:
-        """Refined logits (…×K) from query features (…×D_v) and the detector's own logits (…×K)."""
-        delta = self.head_delta(hidden)
-        if self.config.mode == "replace":
-            return self.similarity(hidden) + delta
-        return base_logits + delta + self.alpha * self.similarity(hidden)
+    def fusion_parameters(self) -> list[str]:
+        """Names of what phase 1 (warmup) trains: projection, alpha and tau."""
+        return [name for name, _ in self.named_parameters() if not name.startswith("head_delta")]
 
-    def fusion_parameters(self) -> list[nn.Parameter]:
-        """What phase 1 (warmup) trains: projection, alpha and tau."""
-        return [*self.projector.parameters(), self.alpha, self.log_tau]
+    def head_parameters(self) -> list[str]:
+        """Names of what phase 2 (head tuning) adds: the difference to the frozen class head."""
+        return [name for name, _ in self.named_parameters() if name.startswith("head_delta")]
 
-    def head_parameters(self) -> list[nn.Parameter]:
-        """What phase 2 (head tuning) adds: the difference to the frozen class head."""
-        return list(self.head_delta.parameters())
+
+def affine(hidden: Tensor, layer: nn.Linear) -> Tensor:
+    """The layer's function, also when its weight (…×out×in) and bias (…×out) hold several trainings (see run_stack.py)."""
+    return hidden @ layer.weight.mT + layer.bias.unsqueeze(-2)

@@ -1,8 +1,8 @@
-"""DEIMv2's Hungarian matcher and matchability-aware loss (MAL) on cached queries.
+"""DEIMv2's Hungarian matcher and matchability-aware loss (MAL) on the queries of a detector.
 
-Boxes are frozen, so everything about boxes (their part of the matching cost, the IoUs of the soft labels) is computed once;
-only the class cost and the loss follow the logits. Formulas and constants are those of DEIMv2: MAL as in DEIM (Huang et al.,
-CVPR 2025), the matcher as in RT-DETR. A test compares both with `transformers`.
+All objects of a batch stand in one list, so that everything is a few operations on whole arrays, and several trainings can
+share one batch. Formulas and constants are those of DEIMv2: MAL as in DEIM (Huang et al., CVPR 2025), the matcher as in
+RT-DETR. A test compares both with `transformers`.
 """
 
 from typing import NamedTuple
@@ -19,75 +19,81 @@ FOCAL_ALPHA, GAMMA = 0.25, 2.0
 
 
 class Targets(NamedTuple):
-    """Ground truth of N images padded to M objects, with all that depends on the frozen boxes."""
+    """The P objects of N images, image by image, compared with the Q boxes of their image."""
 
-    labels: Tensor
-    """N×M int64; 0 where padded."""
-    count: np.ndarray
-    """N: objects per image."""
+    image: Tensor
+    """P int64, ascending: the image of an object, 0..N-1."""
+    label: Tensor
+    """P int64."""
     box_cost: Tensor
-    """N×Q×M: box part of the matching cost."""
+    """P×Q: box part of the matching cost."""
     iou: Tensor
-    """N×Q×M."""
-
-    def select(self, images: Tensor) -> "Targets":
-        """The targets of some images (indices)."""
-        return Targets(self.labels[images], self.count[images.numpy()], self.box_cost[images], self.iou[images])
+    """P×Q."""
 
 
-def prepare_targets(boxes: Tensor, targets: list[dict[str, Tensor]]) -> Targets:
-    """Compare cached boxes (N×Q×4, cxcywh) with each image's objects (`class_labels` M, `boxes` M×4)."""
-    count = np.array([len(target["class_labels"]) for target in targets])
-    most = max(1, count.max())
-    labels = torch.zeros(len(targets), most, dtype=torch.int64)
-    box_cost = torch.zeros(*boxes.shape[:2], most)
-    iou = torch.zeros(*boxes.shape[:2], most)
-    for index, target in enumerate(targets):
-        objects = count[index]
-        if objects == 0:
+def compare_boxes(boxes: Tensor, objects: list[dict[str, Tensor]]) -> Targets:
+    """Compare predicted boxes (N×Q×4, cxcywh) with each image's objects (`class_labels` M, `boxes` M×4)."""
+    queries = boxes.shape[1]
+    image, label = [], [torch.zeros(0, dtype=torch.int64)]
+    box_cost, iou = [torch.zeros(0, queries)], [torch.zeros(0, queries)]
+    for index, target in enumerate(objects):
+        if len(target["boxes"]) == 0:
             continue
-        labels[index, :objects] = target["class_labels"]
-        predicted, actual = (box_convert(b, "cxcywh", "xyxy") for b in (boxes[index], target["boxes"]))
-        distance = torch.cdist(boxes[index], target["boxes"], p=1)
-        overlap = generalized_box_iou(predicted, actual)
-        box_cost[index, :, :objects] = BOX_COST * distance - GIOU_COST * overlap
-        iou[index, :, :objects] = box_iou(predicted, actual)
-    return Targets(labels, count, box_cost, iou)
+        image += [index] * len(target["boxes"])
+        label.append(target["class_labels"])
+        actual, predicted = (box_convert(b, "cxcywh", "xyxy") for b in (target["boxes"], boxes[index]))
+        distance = torch.cdist(target["boxes"], boxes[index], p=1)
+        box_cost.append(BOX_COST * distance - GIOU_COST * generalized_box_iou(actual, predicted))
+        iou.append(box_iou(actual, predicted))
+    return Targets(torch.tensor(image, dtype=torch.int64), *(torch.cat(parts) for parts in (label, box_cost, iou)))
 
 
 @torch.no_grad()
-def match(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
-    """Hungarian matching of queries to objects; logits N×Q×K.
+def match(logits: Tensor, targets: Targets) -> Tensor:
+    """Hungarian matching of objects to queries; logits N×Q×K.
 
-    Returns the image, query and object index of every matched pair (min(Q, objects) per image).
+    Returns the query of every object (P int64), -1 for one that is left over because its image has too few queries.
     """
-    labels = targets.labels[:, None, :].expand(-1, logits.shape[1], -1)
-    probability = logits.sigmoid().gather(2, labels)
+    probability = logits[targets.image, :, targets.label].sigmoid()
     negative = (1 - FOCAL_ALPHA) * probability**GAMMA * -(1 - probability + 1e-8).log()
     positive = FOCAL_ALPHA * (1 - probability) ** GAMMA * -(probability + 1e-8).log()
-    cost = (CLASS_COST * (positive - negative) + targets.box_cost).numpy()
-    images, queries, objects = [], [], []
-    for index in np.flatnonzero(targets.count):
-        rows, columns = linear_sum_assignment(cost[index, :, : targets.count[index]])
-        images.append(np.full(len(rows), index))
-        queries.append(rows)
-        objects.append(columns)
-    if not images:
-        return (torch.zeros(0, dtype=torch.int64),) * 3
-    return tuple(torch.from_numpy(np.concatenate(parts)) for parts in (images, queries, objects))
+    cost = CLASS_COST * (positive - negative) + targets.box_cost
+    query = cost.argmin(dim=1)
+    # Where every object of an image has a query of its own, each having its cheapest one is the best assignment. Only
+    # the images with a conflict need the algorithm.
+    taken = torch.bincount(targets.image * logits.shape[1] + query, minlength=logits.shape[0] * logits.shape[1])
+    if taken.numel() and taken.max() > 1:
+        crowded = (taken.view(logits.shape[:2]) > 1).any(dim=1)
+        _assign(cost, targets.image, crowded, query)
+    return query
 
 
-def matching_aware_loss(logits: Tensor, targets: Targets, matched: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def _assign(cost: Tensor, image: Tensor, crowded: Tensor, query: Tensor) -> None:
+    """Put the optimal assignment of the crowded images (N booleans) into `query`."""
+    ends = np.cumsum(np.bincount(image.cpu().numpy(), minlength=len(crowded)))
+    chosen = query.cpu().numpy()
+    cost = cost.cpu().numpy()
+    for index in crowded.nonzero()[:, 0].tolist():
+        start, end = (ends[index - 1] if index else 0), ends[index]
+        rows, columns = linear_sum_assignment(cost[start:end])
+        chosen[start:end] = -1
+        chosen[start + rows] = columns
+    query.copy_(torch.from_numpy(chosen))
+
+
+def matching_aware_loss(logits: Tensor, targets: Targets, query: Tensor, runs: int = 1) -> Tensor:
     """MAL of logits (N×Q×K): binary cross-entropy against IoU^γ at the matched class, weighted p^γ elsewhere.
 
-    Summed over queries and classes, divided by the number of objects (at least 1).
+    query: of every object, from `match`. Summed over queries and classes and divided by the number of objects (at least 1),
+    for each of `runs` equal parts of the batch: the images of the first training come first, then those of the second, ...
+    Returns one loss per training.
     """
-    images, queries, objects = matched
-    positive = torch.zeros_like(logits)
+    matched = query >= 0
+    position = (targets.image[matched], query[matched], targets.label[matched])
     soft_label = torch.zeros_like(logits)
-    labels = targets.labels[images, objects]
-    positive[images, queries, labels] = 1.0
-    soft_label[images, queries, labels] = targets.iou[images, queries, objects] ** GAMMA
-    weight = logits.detach().sigmoid() ** GAMMA * (1 - positive) + positive
-    loss = F.binary_cross_entropy_with_logits(logits, soft_label, weight=weight, reduction="sum")
-    return loss / max(1, int(targets.count.sum()))
+    soft_label[position] = targets.iou[matched, query[matched]] ** GAMMA
+    weight = logits.detach().sigmoid() ** GAMMA
+    weight[position] = 1.0
+    loss = F.binary_cross_entropy_with_logits(logits, soft_label, weight=weight, reduction="none")
+    objects = torch.bincount(targets.image // (len(logits) // runs), minlength=runs)
+    return loss.view(runs, -1).sum(dim=1) / objects.clamp(min=1)

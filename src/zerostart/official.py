@@ -1,4 +1,4 @@
-"""Read official DEIMv2 training checkpoints (`.pth`) of the light HGNetv2 variants into the `transformers` layout.
+"""Read official DEIMv2 training checkpoints (`.pth`) into the `transformers` layout.
 
 Official layout: a dictionary with `model` and perhaps `ema.module`, keys named as in Intellindust-AI-Lab/DEIMv2.
 """
@@ -11,40 +11,78 @@ from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.errors import InputError
-from zerostart.weights import copy_weights
+from zerostart.weights import CLASS_HEADS, copy_weights
 
+VIT = "model.conv_encoder.backbone."
+FUSION_BLOCK = r"^encoder\.((?:fpn|pan)_blocks?(?:\.\d+)?)\."
 # Applied in this order to every official key; each rule is (pattern, replacement).
 RENAMES = [
+    # HGNetv2
     (r"^backbone\.stem\.", "model.conv_encoder.model.embedder."),
     (r"^backbone\.stages\.", "model.conv_encoder.model.encoder.stages."),
-    (r"(conv_encoder\..*)\.conv\.", r"\1.convolution."),
-    (r"(conv_encoder\..*)\.bn\.", r"\1.normalization."),
+    (r"(conv_encoder\.model\..*)\.conv\.", r"\1.convolution."),
+    (r"(conv_encoder\.model\..*)\.bn\.", r"\1.normalization."),
+    # ViT: the tiny ones are wrapped once more
+    (r"^backbone\.dinov3\.(?:_model\.)?", VIT),
+    (r"backbone\.patch_embed\.proj\.", "backbone.embeddings.patch_embeddings."),
+    (r"backbone\.(cls_token|mask_token)$", r"backbone.embeddings.\1"),
+    (r"backbone\.storage_tokens$", "backbone.embeddings.register_tokens"),
+    (r"backbone\.blocks\.", "backbone.model.layer."),
+    (r"\.attn\.proj\.", ".attention.o_proj."),
+    (r"\.mlp\.(?:fc1|w2)\.", ".mlp.up_proj."),
+    (r"\.mlp\.(?:fc2|w3)\.", ".mlp.down_proj."),
+    (r"\.mlp\.w1\.", ".mlp.gate_proj."),
+    (r"\.ls([12])\.gamma$", r".layer_scale\1.lambda1"),
+    # Spatial tuning adapter: a GELU stands before the later convolutions
+    (r"^backbone\.sta\.stem\.", "backbone.sta.stem_conv."),
+    (r"^backbone\.sta\.(stem_conv|conv2)\.0\.", r"model.conv_encoder.spatial_tuning_adapter.\1.conv."),
+    (r"^backbone\.sta\.(stem_conv|conv2)\.1\.", r"model.conv_encoder.spatial_tuning_adapter.\1.norm."),
+    (r"^backbone\.sta\.(conv[34])\.1\.", r"model.conv_encoder.spatial_tuning_adapter.\1.conv."),
+    (r"^backbone\.sta\.(conv[34])\.2\.", r"model.conv_encoder.spatial_tuning_adapter.\1.norm."),
+    (r"^backbone\.(conv|norm)s\.(\d)\.", r"model.conv_encoder.fusion_proj.\2.\1."),
+    # Both encoders
+    (FUSION_BLOCK + r"cv1\.", r"model.encoder.\1.conv1."),
+    (FUSION_BLOCK + r"cv4\.", r"model.encoder.\1.conv2."),
+    (FUSION_BLOCK + r"cv2\.0\.", r"model.encoder.\1.csp_rep1."),
+    (FUSION_BLOCK + r"cv3\.0\.", r"model.encoder.\1.csp_rep2."),
+    (FUSION_BLOCK + r"cv2\.1\.", r"model.encoder.\1.csp_rep1.conv2."),
+    (FUSION_BLOCK + r"cv3\.1\.", r"model.encoder.\1.csp_rep2.conv2."),
+    # LiteEncoder
     (r"^encoder\.bi_fusion\.cv\.", "model.encoder.bi_fusion_conv."),
     (r"^encoder\.down_sample([12])\.1\.", r"model.encoder.down_conv\1.conv."),
     (r"^encoder\.down_sample([12])\.2\.", r"model.encoder.down_conv\1.norm."),
-    (r"^encoder\.(fpn|pan)_block\.cv1\.", r"model.encoder.\1_block.conv1."),
-    (r"^encoder\.(fpn|pan)_block\.cv4\.", r"model.encoder.\1_block.conv2."),
-    (r"^encoder\.(fpn|pan)_block\.cv2\.0\.", r"model.encoder.\1_block.csp_rep1."),
-    (r"^encoder\.(fpn|pan)_block\.cv3\.0\.", r"model.encoder.\1_block.csp_rep2."),
-    (r"^encoder\.(fpn|pan)_block\.cv2\.1\.", r"model.encoder.\1_block.csp_rep1.conv2."),
-    (r"^encoder\.(fpn|pan)_block\.cv3\.1\.", r"model.encoder.\1_block.csp_rep2.conv2."),
+    # HybridEncoder
+    (r"^encoder\.downsample_convs\.(\d+)\.0\.cv([12])\.", r"model.encoder.downsample_convs.\1.conv\2."),
+    (r"^encoder\.encoder\.(.*)\.linear1\.", r"model.encoder.aifi.\1.mlp.layers.0."),
+    (r"^encoder\.encoder\.(.*)\.linear2\.", r"model.encoder.aifi.\1.mlp.layers.1."),
+    (r"^encoder\.encoder\.(.*)\.norm1\.", r"model.encoder.aifi.\1.self_attn_layer_norm."),
+    (r"^encoder\.encoder\.(.*)\.norm2\.", r"model.encoder.aifi.\1.final_layer_norm."),
+    (r"^encoder\.encoder\.", "model.encoder.aifi."),
     (r"^encoder\.", "model.encoder."),
+    # DEIMTransformer
     (r"^decoder\.(enc_|denoising_)", r"model.\1"),
+    (r"^decoder\.input_proj\.", "model.decoder_input_proj."),
     (r"^decoder\.dec_score_head\.", "model.decoder.class_embed."),
     (r"^decoder\.dec_bbox_head\.", "model.decoder.bbox_embed."),
     (r"^decoder\.(query_pos_head|pre_bbox_head)\.", r"model.decoder.\1."),
+    (r"^decoder\.(?:decoder\.)?(up|reg_scale)$", r"model.decoder.\1"),  # one tensor with two names
     (r"^decoder\.decoder\.", "model.decoder."),
     (r"\.self_attn\.out_proj\.", ".self_attn.o_proj."),
     (r"\.cross_attn\.", ".encoder_attn."),
     (r"\.norm1\.scale$", ".self_attn_layer_norm.weight"),
     (r"\.norm2\.scale$", ".encoder_attn_layer_norm.weight"),
     (r"\.norm3\.scale$", ".final_layer_norm.weight"),
+    (r"\.gateway\.norm\.scale$", ".gateway.norm.weight"),
     (r"\.swish_ffn\.w3\.", ".mlp.down_proj."),
 ]
-# Anchors are derived from the image size; the outer copies of `up` and `reg_scale` are not used by the decoder.
-UNUSED = re.compile(r"^decoder\.(anchors|valid_mask|up|reg_scale)$|num_batches_tracked$")
-# Weights whose shape depends on the classes: taken anew when the data set's classes are not the checkpoint's.
-CLASS_HEADS = re.compile(r"enc_score_head|class_embed")
+# Derived from the image size or the configuration.
+UNUSED = re.compile(r"^decoder\.(anchors|valid_mask)$|rope_embed\.periods$|num_batches_tracked$")
+# Stacked projections: what marks them, and what their equal parts are called.
+STACKED = {
+    ".in_proj_": (".q_proj.", ".k_proj.", ".v_proj."),  # torch's MultiheadAttention
+    ".attn.qkv.": (".attention.q_proj.", ".attention.k_proj.", ".attention.v_proj."),
+    ".swish_ffn.w12.": (".mlp.gate_proj.", ".mlp.up_proj."),
+}
 
 
 def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -55,12 +93,14 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; `init` expects an official DEIMv2 .pth file") from None
+        raise InputError(f"{path}: no such checkpoint; an official DEIMv2 .pth file is expected") from None
     except Exception as error:  # torch raises many types for a damaged or foreign file
         raise InputError(f"{path}: not a readable .pth file of plain tensors ({type(error).__name__})") from None
     weights = _weights_of(checkpoint)
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise InputError(f"{path}: not an official DEIMv2 checkpoint, which has tensors by name in 'ema' ('module') or 'model'")
+    if not any(name.startswith("decoder.") for name in weights):
+        raise InputError(f"{path}: not an official DEIMv2 checkpoint: no tensor's name starts with 'decoder.'")
     return rename_weights(weights)
 
 
@@ -72,26 +112,49 @@ def _weights_of(checkpoint: object) -> object:
 
 
 def rename_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Official names to `transformers` names; fused projections are split into their parts."""
+    """Official names to `transformers` names; stacked projections are split, what only the port has is made neutral."""
+    hybrid = any(name.startswith("encoder.fpn_blocks.") for name in weights)
     renamed: dict[str, Tensor] = {}
-    for official, tensor in weights.items():
-        if UNUSED.search(official):
+    for name, tensor in _masked(weights).items():
+        if UNUSED.search(name):
             continue
-        name = official
+        if hybrid:  # the port has these outside of that encoder
+            name = re.sub(r"^encoder\.input_proj\.", "model.conv_encoder.encoder_input_proj.", name)
         for pattern, replacement in RENAMES:
             name = re.sub(pattern, replacement, name)
         renamed.update(_split(name, tensor))
-    return renamed
+    return renamed | _neutral(renamed)
+
+
+def _masked(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """DINOv3's attention multiplies its bias by a stored mask, which is 0 for the keys."""
+    bias = {name: name.replace("bias_mask", "bias") for name in weights if name.endswith(".bias_mask")}
+    masked = {target: weights[target] * weights[mask] for mask, target in bias.items() if target in weights}
+    return {name: tensor for name, tensor in (weights | masked).items() if name not in bias}
 
 
 def _split(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    if "in_proj_" in name:  # torch's MultiheadAttention stacks q, k and v
-        parts, old = ["q_proj.", "k_proj.", "v_proj."], "in_proj_"
-    elif ".swish_ffn.w12." in name:
-        parts, old = [".mlp.gate_proj.", ".mlp.up_proj."], ".swish_ffn.w12."
-    else:
-        return {name: tensor}
-    return {name.replace(old, part): piece for part, piece in zip(parts, tensor.chunk(len(parts)), strict=True)}
+    for mark, parts in STACKED.items():
+        if mark in name:
+            pieces = zip(parts, tensor.chunk(len(parts)), strict=True)
+            return {name.replace(mark, part): piece for part, piece in pieces}
+    return {name: tensor}
+
+
+def _neutral(renamed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Values that change nothing for what the port's ViT has and DEIMv2's tiny ones have not."""
+    tokens = VIT + "embeddings."
+    added: dict[str, Tensor] = {}
+    mask = renamed.get(tokens + "mask_token")
+    if mask is not None:
+        return {tokens + "mask_token": mask.reshape(1, 1, -1)}
+    for name, tensor in renamed.items():
+        if name == tokens + "cls_token":
+            added[tokens + "mask_token"] = torch.zeros_like(tensor)  # of DINOv3's pre-training only
+            added[tokens + "register_tokens"] = tensor[:, :0]
+        elif name.startswith(VIT) and (norm := re.search(r"\.norm([12])\.weight$", name)):
+            added[name.replace(norm[0], f".layer_scale{norm[1]}.lambda1")] = torch.ones_like(tensor)
+    return added
 
 
 def load_official(model: Deimv2ForObjectDetection, weights: dict[str, Tensor], source: str | Path) -> list[str]:

@@ -1,10 +1,10 @@
 """params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from zerostart.errors import InputError
 
@@ -60,6 +60,8 @@ class Params(FrozenModel):
 
     dataset: Name
     """Name of a card in data/datasets/."""
+    baseline: Name
+    """The frozen detector: `auto` (data/baselines/<dataset>), a folder, or a hub id `OWNER/NAME`."""
     prompt_set: Literal["plain", "descriptive", "ensemble"]
     """How a class becomes sentences (data/prompts/<dataset>.yaml)."""
     text_encoder: Name
@@ -82,6 +84,15 @@ class Params(FrozenModel):
     """Subtract from S its mean over the classes, so that a common offset per query cannot act as a confidence."""
     augment_views: Annotated[Integer, Field(ge=0, le=3)]
     """Flipped views of the training images in the cache, beside the plain one: horizontal, vertical, both."""
+    live: bool
+    """Run the frozen detector at every training step instead of reading the cache: far slower, the same result."""
+    photometric: NotNegative
+    """Strength of random changes of brightness and contrast in live training; 1 is up to 0.12 and 25 %."""
+    test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
+    """Mirror images that the refined detector looks at as well (`both`: the half turn; `all`: three of them), one detector pass
+    each. What it sees in them is merged."""
+    merge_iou: Annotated[Positive, Field(le=1)]
+    """IoU from which queries of the mirror images become one."""
     batch_size: Count
     """Images per optimiser step."""
     weight_decay: NotNegative
@@ -92,6 +103,12 @@ class Params(FrozenModel):
     epochs: Epochs
     bootstrap_samples: Annotated[Integer, Field(ge=100)]
     """Resamples of the test images behind each 95 % interval."""
+
+    @model_validator(mode="after")
+    def _photometric_needs_live(self) -> Self:
+        if self.photometric and not self.live:
+            raise ValueError("photometric above 0 needs `live: true`: the cache holds the images as they are")
+        return self
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -127,4 +144,6 @@ def _explain(problem: dict, kind: str) -> str:
     if problem["type"] == "missing":
         return f"{kind} '{key}' is missing"
     expected = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return expected
     return f"{kind} '{key}' is {problem['input']!r}: {expected[0].lower()}{expected[1:]}"

@@ -1,41 +1,58 @@
 """What the stages `warmup` and `head_tuning` share: their inputs, and the files that they leave."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 
+from zerostart.detector import load_detector
 from zerostart.errors import InputError
 from zerostart.feature_cache import FLIPS, View, flip_targets, load_view, view_name
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import save_fusion
+from zerostart.live_images import LiveImages
 from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.params import Params
-from zerostart.refinement import PhaseResult, TrainingView, ValidationScore, train_phase, trainable_parameters
+from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase
 from zerostart.splits import read_split, split_targets
+from zerostart.training_images import CachedImages, TrainingImages
 
 
-def run_phase(name: str, fusion: Fusion, groups: list[dict], epochs: int, params: Params) -> str:
-    """Train a phase on the cache and write models/<name>, plots/<name>.csv and metrics/<name>.json."""
-    torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
+def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, params: Params) -> str:
+    """Train a phase, on the cache unless `live`, and write models/<name>, plots/<name>.csv and metrics/<name>.json.
+
+    rates: the learning rate of every parameter that the phase trains, by name.
+    """
+    if not params.live:
+        torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     train, val = read_split("train"), read_split("val")
-    targets = split_targets(train)
-    views = [
-        TrainingView(_open_view("train", view, train, fusion), flip_targets(targets, FLIPS[view]))
-        for view in range(1 + params.augment_views)
-    ]
+    images = training_images(train, fusion, params)
     val_view = _open_view("val", 0, val, fusion)
     try:
         score = ValidationScore(val_view, val, params.lambdas)
     except InputError as error:
         raise InputError(f"data/coco/val.json: {error}") from None
-    result = train_phase(
-        fusion, groups, views, score, epochs, params.patience, params.batch_size, params.weight_decay, params.seed
-    )
-    _write(name, fusion, groups, result)
+    schedule = Schedule(epochs, params.patience, params.batch_size, params.weight_decay)
+    (result,) = train_phase(fusion, [Run(fusion.state_dict(), rates, params.seed)], images, score, schedule)
+    fusion.load_state_dict(result.best_state)
+    _write(name, fusion, rates, result)
     start, best = result.history[0]["composite"], result.best["composite"]
     return (
         f"models/{name}: epoch {result.best_epoch} of {len(result.history) - 1} chosen,"
         f" composite on val {start:.4f} -> {best:.4f}; see plots/{name}.csv"
     )
+
+
+def training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImages:
+    """The train split and its mirrored views, as the cache holds them or, if `live`, as the detector sees them in each step."""
+    views = range(1 + params.augment_views)
+    targets = split_targets(train)
+    objects = [flip_targets(targets, FLIPS[view]) for view in views]
+    if not params.live:
+        return CachedImages([_open_view("train", view, train, fusion) for view in views], objects)
+    detector = load_detector("data/baseline", fusion.config.classes)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    return LiveImages(detector, train, Path("data/raw") / params.dataset, objects, params.photometric, params.seed)
 
 
 def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
@@ -51,7 +68,7 @@ def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
     return cached
 
 
-def _write(name: str, fusion: Fusion, groups: list[dict], result: PhaseResult) -> None:
+def _write(name: str, fusion: Fusion, rates: dict[str, float], result: PhaseResult) -> None:
     with output_folder(f"models/{name}") as folder:
         save_fusion(fusion, folder)
     with output_file(f"plots/{name}.csv") as temporary:
@@ -61,7 +78,7 @@ def _write(name: str, fusion: Fusion, groups: list[dict], result: PhaseResult) -
         {
             "best_epoch": result.best_epoch,
             "epochs": len(result.history) - 1,
-            "trainable_parameters": trainable_parameters(groups),
+            "trainable_parameters": sum(fusion.get_parameter(trained).numel() for trained in rates),
             "val": result.best,
             "alpha": fusion.alpha.mean().item(),
             "tau": fusion.tau.item(),

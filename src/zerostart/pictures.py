@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from zerostart.coco_metrics import scores
-from zerostart.frozen_box_metrics import FrozenBoxEvaluator
-from zerostart.operating_point import Detection, OperatingPoint
+from zerostart.frozen_box_metrics import FrozenBoxEvaluator, iou_matrix
+from zerostart.operating_point import IOU, Detection, OperatingPoint
 
 PICTURE, TILE, CAPTION, HEADER = 234, 240, 54, 34
 """Sides of a picture and of its cell, heights of its caption and of the title, in pixels."""
@@ -26,9 +26,9 @@ class Change(NamedTuple):
     object_box: tuple[float, ...]
     """xywh in pixels."""
     found_box: tuple[float, ...]
-    """xywh in pixels, the box that found it; it is the same in both detectors, only its scores differ."""
+    """xywh in pixels, the box that found it."""
     baseline: tuple[str, float]
-    """Best class of that box and its score."""
+    """Best class of its most certain box on the object, and the score; 0 where it has none."""
     refined: tuple[str, float]
 
 
@@ -59,10 +59,17 @@ def _only_in(
         if evaluator.classes[annotation["category_id"]] not in critical:
             continue
         row = evaluator.order[image]
-        score = {name: scores(values[row, detection.query]) for name, values in logits.items()}
+        there = iou_matrix(evaluator.boxes[image], np.array([annotation["bbox"]], np.float64))[:, 0] >= IOU
+        score = {name: _best_there(logits[name][row], there) for name in ("baseline", "refined")}
         gain = abs(score["refined"] - score["baseline"])[annotation["category_id"]]
         ranked.append((-gain, annotation_id, _change(evaluator, annotation, image, detection.query, score)))
     return [change for *_, change in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _best_there(logits: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """K scores of the most certain query (logits Q×K) among those that reach the object; 0 where none does."""
+    score = np.where(there[:, None], scores(logits), 0.0)
+    return score[score.max(axis=1).argmax()]
 
 
 def _change(
@@ -107,7 +114,7 @@ def _how_many(shown: int, total: int) -> str:
 def _caption(change: Change) -> str:
     lines = [f"{change.actual} in image {change.image_id}"]
     for name, (label, score) in (("baseline", change.baseline), ("refined", change.refined)):
-        lines.append(f"{name}: {label} {score:.2f}")
+        lines.append(f"{name}: {label} {score:.2f}" if score else f"{name}: nothing there")
     return "\n".join(lines)
 
 

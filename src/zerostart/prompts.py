@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zerostart.errors import InputError
 
 PromptSet = Literal["plain", "descriptive", "ensemble"]
+PROMPT_SETS: tuple[PromptSet, ...] = get_args(PromptSet)
 
 
 class _DistinctKeys(yaml.SafeLoader):

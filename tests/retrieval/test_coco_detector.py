@@ -3,8 +3,10 @@
 import pytest
 import torch
 from PIL import Image
+from retrieval_samples import ROOT
 
-from zerostart.detector import build_detector, variant_config
+from zerostart.convert import COCO_CLASSES
+from zerostart.detector import build_detector, save_detector, variant_config
 from zerostart.errors import InputError
 from zerostart.retrieval.coco_detector import find_vehicle, largest_vehicle, load_vehicle_detector
 
@@ -46,3 +48,13 @@ def test_without_a_detector_to_be_had(monkeypatch, tmp_path):
     assert load_vehicle_detector("someone/deimv2-coco") is None
     with pytest.raises(InputError, match=r"nowhere.pth: no such checkpoint"):
         load_vehicle_detector("nowhere.pth")
+    with pytest.raises(InputError, match=r"baseline is 'no/such/folder': no such folder"):
+        load_vehicle_detector("no/such/folder")
+
+
+def test_a_folder_of_a_coco_detector_and_of_another_one(tmp_path):
+    torch.manual_seed(0)
+    save_detector(build_detector(variant_config("atto", list(COCO_CLASSES), 64, 5)), tmp_path / "coco")
+    assert load_vehicle_detector(str(tmp_path / "coco"))(Image.new("RGB", (90, 50))) is None
+    with pytest.raises(InputError, match=r"config.json: the baseline was trained for the classes .'normal"):
+        load_vehicle_detector(str(ROOT / "data/baselines/synthetic"))

@@ -47,6 +47,8 @@ def test_category_names_give_type_and_severity_and_val_and_test_are_queries(tmp_
         ({"image_id": 9}, "annotation 3: its image or its category is not in the file"),
         ({"segmentation": [[1, 2, 3, 4]]}, "annotation 3: a polygon of 2 point(s) found; at least 3 are expected"),
         ({"segmentation": [[1, 2, 3, 2, 5, 2]]}, "annotation 3: a polygon without area found"),
+        ({"segmentation": [[1, 2, 9, 2, 5, 8], [3, 4, 5, 6]]}, "annotation 3: a polygon of 2 point(s) found"),
+        ({"segmentation": [[1, 2, 3, 4, 5]]}, "annotation 3: a polygon with an odd number of coordinates found"),
         ({"segmentation": 5}, "not a COCO file with polygons: key 'annotations.0.segmentation' is 5"),
     ],
 )

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zerostart.retrieval.crop_boxes import clean_tiles, cluster_boxes, damage_crop, grow, share_inside
@@ -55,6 +55,7 @@ def test_tiles_of_a_hand_drawn_picture():
     assert list(clean_tiles(picture, (0, 0, 392, 588), [], 448, 0.25, 0.7)) == every[0::2]
 
 
+@settings(deadline=None)
 @given(SIDE, SIDE, st.integers(32, 500), st.floats(0, 0.9))
 def test_tiles_stay_inside_and_cover_the_region(width, height, tile, overlap):
     region = (5, 7, 5 + width, 7 + height)

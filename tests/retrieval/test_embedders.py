@@ -83,7 +83,7 @@ def test_views_of_many_crops_go_through_the_model_together_and_come_back_in_orde
         np.testing.assert_allclose(features, [[i, 0, 255 - i]] * len(features))
     views = 20 * 5 + 40
     assert batch_views(224) == 16
-    assert batches == [16] * (views // 16) + [views % 16]
+    assert sorted(batches, reverse=True) == [16] * (views // 16) + [views % 16]
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])

@@ -41,7 +41,8 @@ def main() -> str:
         write_table(output / "crops.parquet", pa.Table.from_pylist(rows, SCHEMA))
         write_json(output / "about.json", {"dataset": params.dataset, "photos": len(photos), "vehicles_found": vehicles})
     damaged = sum(row["has_damage"] for row in rows)
-    return f"{OUTPUT}: {len(rows)} crops ({damaged} damaged) of {len(photos)} photos; {_said(detector, vehicles, len(photos))}"
+    said = _said(params.vehicle_detector, detector, vehicles, len(photos))
+    return f"{OUTPUT}: {len(rows)} crops ({damaged} damaged) of {len(photos)} photos; {said}"
 
 
 def read_photos(folder: Path, params: RetrievalParams) -> list[Photo]:
@@ -55,15 +56,15 @@ def read_photos(folder: Path, params: RetrievalParams) -> list[Photo]:
 
 
 def cut_photo(
-    number: int, photo: Photo, folder: Path, output: Path, detector: FindVehicle | None, params: CropParams
+    number: int, photo: Photo, folder: Path, output: Path, detector: FindVehicle | None, settings: CropParams
 ) -> tuple[list[dict], bool]:
     """Write the crops of a photo; returns their rows and whether a detector found the vehicle."""
     with Image.open(folder / photo.source) as file:
         image = file.convert("RGB")
     vehicle = detector(image) if detector else None
-    crops = crops_of(photo, number, image.size, vehicle or (0, 0, *image.size), params)
+    crops = crops_of(photo, number, image.size, vehicle or (0, 0, *image.size), settings)
     for crop in crops:
-        cut_out(image, crop.box, params.size).save(output / f"{crop.row['crop_id']}.jpg", quality=JPEG_QUALITY)
+        cut_out(image, crop.box, settings.size).save(output / f"{crop.row['crop_id']}.jpg", quality=JPEG_QUALITY)
     return [crop.row for crop in crops], vehicle is not None
 
 
@@ -77,9 +78,10 @@ def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
             )
 
 
-def _said(detector: FindVehicle | None, vehicles: int, photos: int) -> str:
+def _said(source: str | None, detector: FindVehicle | None, vehicles: int, photos: int) -> str:
     if detector is None:
-        return "no vehicle detector to be had: the whole photo is taken for the vehicle"
+        missing = f"vehicle_detector '{source}' is not to be had" if source else "no vehicle_detector is named"
+        return f"{missing}: the whole photo is taken for the vehicle"
     return f"a vehicle found in {vehicles} photos, the whole photo taken in {photos - vehicles}"
 
 

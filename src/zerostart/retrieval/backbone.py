@@ -35,4 +35,7 @@ def load_backbone(source: str) -> PooledBackbone:
         detector = load_detector(path, [classes[key] for key in sorted(classes, key=int)])
     else:
         raise InputError(f"adapter.backbone '{source}': neither a baseline folder nor an official .pth file")
+    config = detector.config
+    if config.backbone_config.model_type != "hgnet_v2" or getattr(config, "image_mean", None) is not None:
+        raise InputError(f"adapter.backbone '{source}': an HGNetv2 backbone on pixels in [0, 1] is expected, not another one")
     return PooledBackbone(detector.model.conv_encoder.model).eval().requires_grad_(False)

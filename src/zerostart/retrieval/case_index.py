@@ -12,6 +12,7 @@ from typing import Any
 import faiss
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from zerostart.errors import InputError
 from zerostart.outputs import output_folder, write_json
@@ -19,6 +20,7 @@ from zerostart.retrieval.params import IndexParams
 from zerostart.retrieval.tables import read_table, write_table
 
 VECTORS, CASES, PROBE, CONFIG = "vectors.faiss", "cases.parquet", "probe.npy", "config.json"
+ABOUT = ("embedder", "pictures", "mix")
 
 
 def build_vectors(vectors: np.ndarray, params: IndexParams) -> faiss.Index:
@@ -106,13 +108,16 @@ def open_index(folder: str | Path) -> CaseIndex:
             if _sha256(folder / name) != expected:
                 raise InputError(f"{folder / name}: not the file that {CONFIG} was written with; run the stage `index` again")
         params = IndexParams(**config.pop("index"))
+        about = {key: config[key] for key in ABOUT}
         vectors = faiss.read_index(str(folder / VECTORS))
         probe = np.load(folder / PROBE, allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; the stage `index` writes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / CONFIG}: not a configuration as the stage `index` writes it ({error!r})") from None
-    return CaseIndex(vectors, read_table(folder / CASES, "index"), probe, params, config)
+    except (json.JSONDecodeError, ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder / CONFIG}: not a configuration as the stage `index` writes it ({type(error).__name__})"
+        ) from None
+    return CaseIndex(vectors, read_table(folder / CASES, "index"), probe, params, about)
 
 
 def _selector(allowed: np.ndarray | None) -> faiss.IDSelector | None:

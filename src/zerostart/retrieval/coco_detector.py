@@ -1,25 +1,25 @@
-"""Official DEIMv2 detectors of the 80 COCO classes, and the vehicle that such a detector finds in a photo."""
+"""DEIMv2 detectors of the 80 COCO classes, and the vehicle that such a detector finds in a photo."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from huggingface_hub.errors import HFValidationError
 from PIL import Image
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.detector import LIGHT_VARIANTS, build_detector, follow_official_decoder, variant_config
+from zerostart.baselines import HUB_ID, find_baseline, write_baseline
+from zerostart.convert import COCO_CLASSES
+from zerostart.detector import LIGHT_VARIANTS, build_detector, load_detector, variant_config
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
 from zerostart.official import read_official_checkpoint
 from zerostart.retrieval.photos import Box
 from zerostart.weights import copy_weights
 
-COCO_CLASSES = 80
-VEHICLES = {2: "car", 5: "bus", 7: "truck"}
-"""Their indices among the 80 classes in the order of COCO's annotation file."""
+VEHICLES = [COCO_CLASSES.index(name) for name in ("car", "bus", "truck")]
 INPUT_SIZE = {"atto": 320, "femto": 416}
 QUERIES = {"atto": 100, "femto": 150}
 """num_queries of the official configurations deimv2_hgnetv2_*_coco.yml."""
@@ -35,8 +35,7 @@ def load_official_detector(path: str | Path) -> Deimv2ForObjectDetection:
     variant = next((name for name, preset in LIGHT_VARIANTS.items() if preset["width"] == width), None)
     if variant is None:
         raise InputError(f"{path}: neither DEIMv2-Atto nor -Femto, the variants that are read here")
-    classes = [str(index) for index in range(COCO_CLASSES)]
-    detector = build_detector(variant_config(variant, classes, INPUT_SIZE[variant], QUERIES[variant]))
+    detector = build_detector(variant_config(variant, list(COCO_CLASSES), INPUT_SIZE[variant], QUERIES[variant]))
     copy_weights(detector, weights, path)
     return detector.eval().requires_grad_(False)
 
@@ -44,20 +43,23 @@ def load_official_detector(path: str | Path) -> Deimv2ForObjectDetection:
 def load_vehicle_detector(source: str | None) -> FindVehicle | None:
     """A function from a photo to the box of its largest vehicle (None: it finds none); None when there is no detector.
 
-    `source`: an official checkpoint file, a hub id of the transformers port, or None. A hub that cannot be reached gives
-    None; raises InputError for a file that is missing or no such checkpoint.
+    `source`: an official checkpoint file, a baseline folder or a hub id of a COCO detector, or None. A hub that does not
+    give it counts as none; raises InputError for a file or folder that is missing or no COCO detector.
     """
     if source is None:
         return None
-    if source.endswith(".pth") or Path(source).exists():
+    if source.endswith(".pth"):
         detector = load_official_detector(source)
     else:
         try:
-            detector = follow_official_decoder(Deimv2ForObjectDetection.from_pretrained(source)).eval()
-        except HFValidationError:
-            raise InputError(f"vehicle_detector '{source}': neither a .pth file nor a hub id") from None
-        except OSError:
-            return None
+            folder = find_baseline(source, "coco")
+        except InputError:
+            if HUB_ID.fullmatch(source):
+                return None
+            raise
+        with tempfile.TemporaryDirectory() as temporary:
+            write_baseline(folder, COCO_CLASSES, Path(temporary))
+            detector = load_detector(temporary, list(COCO_CLASSES))
     return lambda photo: find_vehicle(detector, photo)
 
 
@@ -72,7 +74,7 @@ def find_vehicle(detector: Deimv2ForObjectDetection, photo: Image.Image) -> Box 
 
 def largest_vehicle(logits: Tensor, boxes: Tensor, size: tuple[int, int]) -> Box | None:
     """The largest vehicle among detections: logits Q×80, boxes Q×4 (cxcywh as fractions); None below the least score."""
-    found = boxes[(logits[:, list(VEHICLES)].sigmoid() >= LEAST_SCORE).any(dim=1)]
+    found = boxes[(logits[:, VEHICLES].sigmoid() >= LEAST_SCORE).any(dim=1)]
     if len(found) == 0:
         return None
     cx, cy, width, height = found[found[:, 2:].prod(dim=1).argmax()].tolist()

@@ -74,5 +74,9 @@ def _damage(annotation: _Annotation, category: str, where: str) -> Damage:
     severity, kind = (head, tail) if head in SEVERITIES else (UNKNOWN, category)
     if kind not in DAMAGE_TYPES:
         raise InputError(f"{where}: category '{category}' is no damage type; {', '.join(DAMAGE_TYPES)} are known")
-    points = [point for ring in annotation.segmentation for point in zip(ring[::2], ring[1::2], strict=False)]
-    return Damage(kind, severity, box_of(points, where))
+    if any(len(ring) % 2 for ring in annotation.segmentation):
+        raise InputError(f"{where}: a polygon with an odd number of coordinates found; x and y of each point are expected")
+    rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in annotation.segmentation]
+    for ring in rings:
+        box_of(ring, where)
+    return Damage(kind, severity, box_of([point for ring in rings for point in ring], where))

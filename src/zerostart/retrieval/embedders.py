@@ -1,10 +1,12 @@
 """Pictures and sentences into one space, behind one interface: the shipped adapter, or any open_clip model."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +24,9 @@ ADAPTER_FOLDER = "models/retrieval_adapter"
 BATCH_PIXELS = 16 * 224 * 224
 """Of the views that go through the model at once, of however many crops they are: on a CPU larger batches leave the cache."""
 AHEAD = 32
-"""Crops that threads decode ahead of the model."""
+"""Crops that are decoded ahead of the model."""
 
+Item, Found = TypeVar("Item"), TypeVar("Found")
 OpenCrop = Callable[[], Image.Image]
 
 
@@ -73,49 +76,51 @@ def batch_views(size: int) -> int:
 def embed_all_views(
     model: Callable[[Tensor], Tensor], size: int, crops: Iterable[tuple[str, OpenCrop]]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield each crop's name and the features of its views (V×F), in order; threads decode ahead of the model.
+    """Yield each crop's name and the features of its views (V×F), in order.
 
-    Views of several crops share a batch, so that the model is called on full batches however many views a crop has.
+    Views of several crops share a batch, so that the model is called on full batches however many views a crop has. Crops
+    are decoded ahead and batches run side by side, each by one thread: the sums are the same on any number of cores.
     """
-    batch = batch_views(size)
-    with ThreadPoolExecutor(2) as pool:
-        waiting: list[tuple[str, int]] = []
-        views_ready: list[np.ndarray] = []
-        features = torch.empty(0)
-        for name, decoded in _decoded(pool, crops, size):
+    batch, workers = batch_views(size), os.cpu_count() or 1
+    waiting: deque[tuple[str, int]] = deque()
+
+    def decode(crop: tuple[str, OpenCrop]) -> tuple[str, np.ndarray]:
+        return crop[0], views(crop[1](), size)
+
+    def forward(pixels: np.ndarray) -> Tensor:
+        with torch.inference_mode():
+            return model(torch.from_numpy(pixels)).cpu()
+
+    def batches() -> Iterator[np.ndarray]:
+        ready: list[np.ndarray] = []
+        for name, decoded in _in_order(pool, decode, crops, AHEAD):
             waiting.append((name, len(decoded)))
-            views_ready.extend(decoded)
-            while len(views_ready) >= batch:
-                features = _append(features, model, views_ready[:batch])
-                del views_ready[:batch]
+            ready.extend(decoded)
+            while len(ready) >= batch:
+                yield np.stack(ready[:batch])
+                del ready[:batch]
+        if ready:
+            yield np.stack(ready)
+
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        features = torch.empty(0)
+        for found in _in_order(pool, forward, batches(), workers):
+            features = torch.cat([features, found]) if len(features) else found
             while waiting and len(features) >= waiting[0][1]:
-                name, count = waiting.pop(0)
+                name, count = waiting.popleft()
                 yield name, features[:count]
                 features = features[count:]
-        if views_ready:
-            features = _append(features, model, views_ready)
-        for name, count in waiting:
-            yield name, features[:count]
-            features = features[count:]
 
 
-def _append(features: Tensor, model: Callable[[Tensor], Tensor], batch: list[np.ndarray]) -> Tensor:
-    with torch.inference_mode():
-        found = model(torch.from_numpy(np.stack(batch))).cpu()
-    return torch.cat([features, found]) if len(features) else found
-
-
-def _decoded(pool: ThreadPoolExecutor, crops: Iterable[tuple[str, OpenCrop]], size: int) -> Iterator[tuple[str, np.ndarray]]:
-    source = iter(crops)
-
-    def submit(count: int) -> list:
-        return [(name, pool.submit(lambda o=opened: views(o(), size))) for name, opened in islice(source, count)]
-
-    pending = submit(AHEAD)
+def _in_order(pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], ahead: int) -> Iterator[Found]:
+    """`pool.map`, but at most `ahead` items are taken before their results are asked for."""
+    pending: deque[Future[Found]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
     while pending:
-        name, future = pending.pop(0)
-        yield name, future.result()
-        pending += submit(1)
+        yield pending.popleft().result()
 
 
 def load_embedder(name: str, adapter_folder: str | Path = ADAPTER_FOLDER) -> Embedder:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zerostart.errors import InputError
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN, ZONES
@@ -27,12 +28,15 @@ def allowed_cases(table: pa.Table, filters: Filters) -> np.ndarray:
         if name not in VALID:
             raise InputError(f"filter '{name}' is unknown; {', '.join(VALID)} are valid")
         values = value if isinstance(value, list | tuple) else [value]
-        wanted = {_checked(name, item) for item in values}
-        if name == "damage_type":
-            passed &= [not wanted.isdisjoint(types) for types in table["damage_types"].to_pylist()]
-        else:
-            passed &= [item in wanted for item in table[name].to_pylist()]
+        wanted = pa.array([_checked(name, item) for item in values])
+        passed &= _any_type(table, wanted) if name == "damage_type" else pc.is_in(table[name], wanted).to_numpy()
     return passed
+
+
+def _any_type(table: pa.Table, wanted: pa.Array) -> np.ndarray:
+    types = table["damage_types"].combine_chunks()
+    shown = pc.list_parent_indices(types).filter(pc.is_in(pc.list_flatten(types), wanted)).to_numpy()
+    return np.bincount(shown, minlength=len(table)) > 0
 
 
 def _checked(name: str, value: Value) -> Value:

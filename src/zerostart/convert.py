@@ -1,0 +1,137 @@
+"""Official DEIMv2 checkpoints as baselines: `python -m zerostart.convert CHECKPOINT --config YAML --out FOLDER`."""
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+from transformers import Deimv2ForObjectDetection
+
+from zerostart.architecture import transformers_config
+from zerostart.cards import load_card
+from zerostart.detector import build_detector, save_detector
+from zerostart.errors import InputError, run_stage
+from zerostart.official import read_official_checkpoint
+from zerostart.official_config import DINOv3STAs, OfficialConfig, read_official_config
+from zerostart.outputs import output_folder
+from zerostart.weights import copy_weights
+
+# COCO's 80 classes in the order of their ids, out of the 91 names that torchvision knows.
+COCO_CLASSES = tuple(
+    name for name in FasterRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"] if name not in ("__background__", "N/A")
+)
+
+
+def convert(
+    official: OfficialConfig, weights: dict[str, Tensor], classes: Sequence[str], source: str | Path
+) -> Deimv2ForObjectDetection:
+    """The detector that the official code would build and load, in float32.
+
+    weights: under the names of `transformers` (:func:`zerostart.official.rename_weights`). classes: names of the head's
+    outputs, in order. Raises InputError when configuration and weights do not fit, before anything is loaded.
+    """
+    model = build_detector(transformers_config(official, classes))
+    copy_weights(model, weights, source)
+    return model.eval()
+
+
+def settle(official: OfficialConfig, weights: dict[str, Tensor]) -> tuple[OfficialConfig, list[str]]:
+    """The configuration with what the tensors alone decide, and a sentence for each key where it said otherwise.
+
+    The official loader keeps keys of the configuration loaded before, so that a resolved configuration written after
+    another one was loaded may say the wrong thing about the gateway and the sharing of box heads. The tensors cannot.
+    """
+    found = {"use_gateway": any(".gateway." in name for name in weights)}
+    first = "model.decoder.bbox_embed.0."
+    layers = (
+        (re.sub(r"bbox_embed\.\d+\.", "bbox_embed.0.", name), tensor)
+        for name, tensor in weights.items()
+        if "bbox_embed" in name
+    )
+    if not all(torch.equal(tensor, weights[name]) for name, tensor in layers if name in weights and name.startswith(first)):
+        found["share_bbox_head"] = False  # equal ones need not be shared: then the configuration is to be believed
+    wrong = {key: value for key, value in found.items() if getattr(official.decoder, key) != value}
+    decoder = official.decoder.model_copy(update=wrong)
+    notes = [
+        f"the configuration says {key}: {str(not value).lower()}, the tensors the opposite; they are right"
+        for key, value in wrong.items()
+    ]
+    return dataclasses.replace(official, decoder=decoder), notes
+
+
+def class_names(official: OfficialConfig, card: str | None, source: str | Path) -> Sequence[str]:
+    """The names of the head's outputs: those of the card (data/datasets/<card>.yaml, or a path), or COCO's.
+
+    Raises InputError when the card has another number of classes, or without a card when the classes are not COCO's.
+    """
+    count, remapped = official.task.num_classes, official.task.remap_mscoco_category
+    if card is None:
+        if count == len(COCO_CLASSES) and remapped:
+            return COCO_CLASSES
+        raise InputError(
+            f"{source}: num_classes is {count}, not COCO's remapped 80; --card with the classes' names is expected"
+        )
+    path = Path(card)
+    classes = load_card(path.stem, path.parent).classes if path.suffix else load_card(card).classes
+    if len(classes) != count:
+        ids = "" if remapped else "; with category ids that start at 1 the official head has one output more, without a class"
+        raise InputError(f"{card}: the card has {len(classes)} classes, but num_classes in {source} is {count}{ids}")
+    return classes
+
+
+def _check_target(folder: Path) -> None:
+    if folder.is_dir():
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in ("config.json", "model.safetensors"))
+        if foreign:
+            raise InputError(f"{folder}: has other files than a baseline's ({foreign[0]}); a new folder is expected")
+    elif folder.exists():
+        raise InputError(f"{folder}: is a file; a folder is expected")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m zerostart.convert", description="An official DEIMv2 checkpoint as a baseline."
+    )
+    parser.add_argument("checkpoint", type=Path, help="best_stg1.pth, last.pth; EMA weights are taken where there are any")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the training's YAML; what it includes is looked for from there"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write, data/baselines/NAME")
+    parser.add_argument(
+        "--card", help="the data set whose classes these are: its name, or a card's file; default: COCO's classes"
+    )
+    parser.add_argument("-u", "--update", nargs="+", default=[], metavar="KEY=VALUE", help="as given to the training's -u")
+    return parser.parse_args()
+
+
+def main() -> str:
+    args = _arguments()
+    _check_target(args.out)
+    official = read_official_config(args.config, args.update)
+    classes = class_names(official, args.card, args.config)
+    weights = read_official_checkpoint(args.checkpoint)
+    official, notes = settle(official, weights)
+    model = convert(official, weights, classes, f"{args.checkpoint} with {args.config}")
+    if halves := sorted({str(tensor.dtype)[6:] for tensor in weights.values() if tensor.is_floating_point()} - {"float32"}):
+        notes.append(f"{', '.join(halves)} was converted to float32")
+    if isinstance(official.backbone, DINOv3STAs) and official.normalize is None:
+        notes.append(
+            "val_dataloader has no Normalize, so that inputs are only scaled to [0, 1]; published DINOv3 variants have one"
+        )
+    try:
+        with output_folder(args.out) as temporary:
+            save_detector(model, temporary)
+    except OSError as error:
+        raise InputError(f"{args.out}: cannot be written ({error.strerror}); a writable place is expected") from None
+    size, count = official.task.eval_spatial_size[0], sum(parameter.numel() for parameter in model.parameters())
+    backbone = f"{type(official.backbone).__name__} {official.backbone.name}"
+    summary = f"{args.out}: {backbone}, {count / 1e6:.1f} M parameters, {len(classes)} classes, {size}x{size} pixels"
+    return "\n".join([summary, *(f"note: {note}" for note in notes)])
+
+
+if __name__ == "__main__":
+    run_stage(main)
