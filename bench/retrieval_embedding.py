@@ -1,49 +1,47 @@
 """Embedding throughput against the bare encoder: `python bench/retrieval_embedding.py [EMBEDDER]`, after `make retrieval`.
 
-Bare: the same number of views, in memory, in batches of the same size, through the image tower alone. The rest of the whole
-is reading, decoding, resizing, cutting into patches and averaging. Prints the ratio; each side is the best of three runs.
+Bare: the same views, in memory, in the same batches, through the image tower alone, as one call after another on all cores.
+The rest of the whole is reading, decoding, resizing, cutting into patches and averaging.
 """
 
-import itertools
 import sys
-import time
 
+import numpy as np
 import torch
+from report import alternating, report
 
 from zerostart.retrieval.crop_files import open_crops
 from zerostart.retrieval.embedders import batch_views, load_embedder
 from zerostart.retrieval.tables import read_table
 from zerostart.retrieval.views import views
 
-CROPS = 128
+CROPS = 96
+
+name = sys.argv[1] if len(sys.argv) > 1 else "adapter"
+embedder = load_embedder(name)
+crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()[:CROPS]
+pixels = np.concatenate([views(opened(), embedder.input_size) for _, opened in open_crops(crops)])
+batches = torch.from_numpy(pixels).split(batch_views(embedder.input_size))
 
 
-def main(name: str) -> None:
-    embedder = load_embedder(name)
-    rows = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()[:CROPS]
-    count = sum(len(views(opened(), embedder.input_size)) for _, opened in open_crops(rows))
-    side, full = embedder.input_size, batch_views(embedder.input_size)
-    sizes = [full] * (count // full) + [count % full] * (count % full > 0)
-    batch = torch.randint(0, 255, (full, 3, side, side), dtype=torch.uint8)
-
-    def bare() -> None:
-        with torch.inference_mode():
-            for size in sizes:
-                embedder.embed_views(batch[:size])
-
-    def whole() -> None:
-        embedder.embed_images(open_crops(rows))
-
-    times: dict[str, list[float]] = {"bare": [], "whole": []}
-    for _, (kind, run) in itertools.product(range(3), (("bare", bare), ("whole", whole))):  # in turn: both meet the same load
-        started = time.perf_counter()
-        run()
-        times[kind].append(time.perf_counter() - started)
-    best = {kind: min(values) for kind, values in times.items()}
-    print(f"{name}: {len(rows)} crops, {count} views of {side} px")
-    print(f"bare {count / best['bare']:.1f} views/s, whole {count / best['whole']:.1f} views/s")
-    print(f"ratio {best['bare'] / best['whole']:.3f}")
+@torch.inference_mode()
+def bare() -> None:
+    for batch in batches:
+        embedder.embed_views(batch)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "adapter")
+def whole() -> None:
+    embedder.embed_images(open_crops(crops))
+
+
+forward, embedded = alternating(bare, whole, repeats=3)
+report(
+    f"retrieval_embedding_{name.partition('/')[0]}",
+    f"crops are embedded at {forward / embedded:.2f} of the bare forward's speed"
+    f" ({len(pixels) / embedded:.0f} against {len(pixels) / forward:.0f} views/s of {embedder.input_size} pixels)",
+    ratio=forward / embedded,
+    forward_seconds=forward,
+    whole_seconds=embedded,
+    crops=len(crops),
+    views=len(pixels),
+)

@@ -1,24 +1,31 @@
 """Search time, memory and recall of the case index on random unit vectors: `python bench/retrieval_search.py [N ...]`.
 
 Random vectors in 1,024 dimensions are the worst case for a graph (all are nearly equally far apart): recall on real
-embeddings is what `make retrieval` measures. Times are of single queries on one thread.
+embeddings is what `make retrieval` measures. Times are of single queries on one thread; the time of a filter includes finding
+the cases that pass it. `--flat`: without a graph, for sizes where building one takes hours.
 """
 
-import resource
 import sys
 import time
+from typing import Any
 
 import faiss
 import numpy as np
 import pyarrow as pa
+from report import report
 
 from zerostart.retrieval.case_index import CaseIndex, build_vectors
+from zerostart.retrieval.filters import Filters, allowed_cases
 from zerostart.retrieval.params import IndexParams
+from zerostart.retrieval.vocabulary import DAMAGE_TYPES, ZONES
 
-DIMENSION, QUERIES, K = 1024, 100, 10
-SHARES = (None, 0.5, 0.1, 0.01)
-"""Of the cases that a filter allows."""
-PARAMS = IndexParams(kind="hnsw", m=32, ef_construction=200, ef_search=64, exact_below=10000)
+DIMENSION, QUERIES, K = 1024, 50, 10
+FILTERS: dict[str, Filters | None] = {
+    "no filter": None,
+    "damaged (half)": {"has_damage": True},
+    "one zone (a tenth)": {"vehicle_zone": 5},
+    "one zone and type (a hundredth)": {"vehicle_zone": 5, "damage_type": "dent"},
+}
 
 
 def unit_rows(count: int, seed: int) -> np.ndarray:
@@ -27,39 +34,63 @@ def unit_rows(count: int, seed: int) -> np.ndarray:
     return rows
 
 
-def milliseconds(search, queries: np.ndarray) -> np.ndarray:
+def random_cases(count: int) -> pa.Table:
+    rng = np.random.default_rng(3)
+    types = np.array(DAMAGE_TYPES)[rng.integers(len(DAMAGE_TYPES), size=count)]
+    return pa.table(
+        {
+            "vehicle_zone": np.array(list(ZONES.values()))[rng.integers(len(ZONES), size=count)],
+            "has_damage": rng.random(count) < 0.5,
+            "damage_types": pa.array(types[:, None].tolist(), pa.list_(pa.string())),
+        }
+    )
+
+
+def median_ms(search, queries: np.ndarray) -> float:
     """Of one call per query, the first ones left out."""
     times = []
     for query in queries:
         started = time.perf_counter()
         search(query[None])
         times.append(1e3 * (time.perf_counter() - started))
-    return np.array(times[5:])
+    return round(float(np.median(times[5:])), 2)
 
 
-def main(counts: list[int]) -> None:
-    faiss.omp_set_num_threads(1)
-    queries = unit_rows(QUERIES, 1)
-    print("vectors  build s  peak MB  allowed  p50 ms  p95 ms  exact p50 ms  exact/p50  recall@10")
-    for count in counts:
-        vectors, started = unit_rows(count, 0), time.perf_counter()
-        index = CaseIndex(build_vectors(vectors, PARAMS), pa.table({"id": np.arange(count)}), queries[:2], PARAMS, {})
-        built = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        for share in SHARES:
-            allowed = None if share is None else np.random.default_rng(2).random(count) < share
-            times = milliseconds(lambda query, a=allowed, i=index: i.search(query, K, a), queries)
-            exact = milliseconds(lambda query, a=allowed, i=index: i.exact(query, K, a), queries)
-            found, truth = index.search(queries, K, allowed)[0], index.exact(queries, K, allowed)
-            recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(found.tolist(), truth.tolist(), strict=True)])
-            p50, p95 = np.percentile(times, (50, 95))
-            name = "all" if share is None else f"{share:.0%}"
-            print(
-                f"{count:7d} {built:8.1f} {peak:8.0f} {name:>8} {p50:7.2f} {p95:7.2f} {np.median(exact):13.2f}"
-                f" {np.median(exact) / p50:10.1f} {recall:10.3f}",
-                flush=True,
-            )
+def measure(index: CaseIndex, filters: Filters | None, queries: np.ndarray) -> dict[str, float]:
+    def allowed() -> np.ndarray | None:
+        return allowed_cases(index.cases, filters) if filters else None
+
+    found, truth = index.search(queries, K, allowed())[0], index.exact(queries, K, allowed())
+    recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(found.tolist(), truth.tolist(), strict=True)])
+    p50 = median_ms(lambda query: index.search(query, K, allowed()), queries)
+    exact = median_ms(lambda query: index.exact(query, K, allowed()), queries)
+    return {"p50_ms": p50, "exact_p50_ms": exact, "exact_over_p50": round(exact / p50, 2), "recall_at_10": round(recall, 3)}
+
+
+def main(count: int, kind: str) -> None:
+    params = IndexParams(kind=kind, m=32, ef_construction=200, ef_search=64, exact_below=10000)
+    queries, started = unit_rows(QUERIES, 1), time.perf_counter()
+    vectors = build_vectors(unit_rows(count, 0), params)
+    built = time.perf_counter() - started
+    megabytes = len(faiss.serialize_index(vectors)) / 1e6 if count <= 100_000 else count * DIMENSION * 4 / 1e6
+    index = CaseIndex(vectors, random_cases(count), queries[:2], params, {})
+    rows: dict[str, Any] = {name: measure(index, filters, queries) for name, filters in FILTERS.items()}
+    plain = rows["no filter"]
+    report(
+        f"retrieval_search_{kind}_{count}",
+        f"{count:,} vectors ({kind}, {megabytes:,.0f} MB): p50 {plain['p50_ms']} ms, {plain['exact_over_p50']} times as fast as"
+        f" exact search, recall@10 {plain['recall_at_10']}; filtered "
+        + ", ".join(f"{row['p50_ms']} ms" for name, row in rows.items() if name != "no filter"),
+        vectors=count,
+        kind=kind,
+        megabytes=round(megabytes, 1),
+        build_seconds=round(built, 1),
+        filters=rows,
+    )
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [2500, 10_000, 100_000])
+    faiss.omp_set_num_threads(1)
+    sizes = [int(argument) for argument in sys.argv[1:] if argument != "--flat"]
+    for size in sizes or [2500, 10_000]:
+        main(size, "flat" if "--flat" in sys.argv else "hnsw")

@@ -16,7 +16,9 @@ def main() -> str:
     crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()
     contexts = read_table("data/retrieval/contexts.parquet", "contexts")["context"].to_pylist()
     embedder = load_embedder(params.embedder)
-    texts = embedder.embed_texts(contexts)  # first: a text that is too long is known before anything expensive
+    distinct = sorted(set(contexts))
+    embedded = embedder.embed_texts(distinct)  # first: a text that is too long is known before anything expensive
+    texts = embedded[[distinct.index(text) for text in contexts]]
     started = time.monotonic()
     images = embedder.embed_images(open_crops(crops))
     seconds = time.monotonic() - started
