@@ -1,6 +1,7 @@
 """adapter: train the offline embedder on the crops on record; the crops of query photos are not seen."""
 
 import pandas as pd
+import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, output_folder
@@ -19,6 +20,7 @@ CURVE = "plots/retrieval/adapter.csv"
 
 
 def main() -> str:
+    torch.set_num_threads(1)  # the same sums on any number of cores; pictures are embedded side by side
     params = load_retrieval_params()
     settings, words = params.adapter, load_words(params.language)
     crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()

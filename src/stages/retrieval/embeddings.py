@@ -2,6 +2,8 @@
 
 import time
 
+import torch
+
 from zerostart.errors import run_stage
 from zerostart.retrieval.crop_files import open_crops
 from zerostart.retrieval.embedders import load_embedder
@@ -12,6 +14,7 @@ from zerostart.retrieval.tables import read_table
 
 
 def main() -> str:
+    torch.set_num_threads(1)  # the same sums on any number of cores; pictures are embedded side by side
     params = load_retrieval_params()
     crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()
     contexts = read_table("data/retrieval/contexts.parquet", "contexts")["context"].to_pylist()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, write_json
@@ -29,6 +30,7 @@ SENTENCES = (
 
 
 def main() -> str:
+    torch.set_num_threads(1)  # the same sums on any number of cores; pictures are embedded side by side
     params = load_retrieval_params()
     index = open_index("data/retrieval/index")
     found = read_embeddings(len(index.cases))

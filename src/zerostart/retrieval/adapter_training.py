@@ -57,7 +57,6 @@ def training_crops(
 def train_adapter(crops: TrainingCrops, params: AdapterParams, seed: int) -> tuple[Adapter, list[dict[str, float]]]:
     """A trained adapter (eval mode) and the mean loss of each epoch; deterministic for a seed on one machine."""
     torch.manual_seed(seed)
-    torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     dimension = crops.sentences.shape[1]
     adapter = Adapter(crops.features.shape[2], dimension, params.hidden, params.dropout)
     adapter.standardise(crops.features[crops.weights > 0])
