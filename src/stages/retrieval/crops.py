@@ -1,9 +1,11 @@
 """crops: cut the crops of every photo of data/raw/<dataset> and write their table."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import torch
 from PIL import Image
 
 from zerostart.errors import InputError, run_stage
@@ -29,7 +31,7 @@ def main() -> str:
     for photo in photos:
         _check_boxes(photo, sizes[photo.source].size)
     detector = load_vehicle_detector(params.vehicle_detector)
-    with output_folder(OUTPUT) as output, ThreadPoolExecutor(2) as pool:
+    with output_folder(OUTPUT) as output, _workers() as pool:
         (output / "images").mkdir()
         done = list(
             pool.map(lambda item: cut_photo(*item, folder, output / "images", detector, params.crops), enumerate(photos))
@@ -66,6 +68,11 @@ def cut_photo(
     for crop in crops:
         cut_out(image, crop.box, settings.size).save(output / f"{crop.row['crop_id']}.jpg", quality=JPEG_QUALITY)
     return [crop.row for crop in crops], vehicle is not None
+
+
+def _workers() -> ThreadPoolExecutor:
+    """Photos are cut side by side, and each thread runs the detector alone."""
+    return ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
