@@ -44,7 +44,7 @@ ablation: $(INSTALLED)
 bench: $(INSTALLED)
 	@for script in live_epoch experiment features scaling evaluation; do python bench/$$script.py || exit 1; done
 
-# A few minutes. Larger, without building a graph for hours: python bench/retrieval_search.py --flat 1000000 (10 GB)
+# A few minutes. Larger sizes, without building a graph (10 GB): python bench/retrieval_search.py --flat 1000000
 bench-retrieval: $(INSTALLED)
 	python bench/retrieval_embedding.py
 	python bench/retrieval_search.py

@@ -2,7 +2,7 @@
 
 Random vectors in 1,024 dimensions are the worst case for a graph (all are nearly equally far apart): recall on real
 embeddings is what `make retrieval` measures. Times are of single queries on one thread; the time of a filter includes finding
-the cases that pass it. `--flat`: without a graph, for sizes where building one takes hours.
+the cases that pass it. `--flat`: without a graph, for sizes where building one takes too long.
 """
 
 import sys
