@@ -1,7 +1,9 @@
 # make repro                     run the experiment
 # make test                      lint and tests
+# make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
 # make ablation DATASET=neu-det  does language help? every arm against its controls
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
+# make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
@@ -14,7 +16,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint ablation bench baseline doctor clean FORCE
+.PHONY: help repro retrieval test lint ablation bench bench-retrieval baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -22,6 +24,10 @@ repro: $(INSTALLED)
 	@python -c 'from zerostart.errors import run_stage; from zerostart.params import load_params; run_stage(lambda: load_params() and "params.yaml: checked")'
 	dvc repro
 	@python -m zerostart.comparison
+
+retrieval: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.retrieval.params import PATH, load_retrieval_params as load; run_stage(lambda: load() and f"{PATH}: checked")'
+	dvc repro pipelines/retrieval/dvc.yaml
 
 test: $(INSTALLED) lint
 	pytest -q
@@ -38,6 +44,11 @@ ablation: $(INSTALLED)
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)
 	@for script in live_epoch experiment features scaling evaluation; do python bench/$$script.py || exit 1; done
+
+# A few minutes. Larger sizes, without building a graph (10 GB): python bench/retrieval_search.py --flat 1000000
+bench-retrieval: $(INSTALLED)
+	python bench/retrieval_embedding.py
+	python bench/retrieval_search.py
 
 # Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)

@@ -11,7 +11,11 @@ from zerostart.params import Params
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
-PLUMBING = {"errors", "outputs", "params"}
+PLUMBING = {"errors", "outputs", "params", "retrieval.params"}
+
+
+def module_file(name: str) -> Path:
+    return ROOT / "src/zerostart" / f"{name.replace('.', '/')}.py"
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -24,7 +28,7 @@ def imported_modules(path: Path) -> set[str]:
                 name = node.module.removeprefix("zerostart.")
                 if name not in found:
                     found.add(name)
-                    pending.append(ROOT / "src/zerostart" / f"{name}.py")
+                    pending.append(module_file(name))
     return found - PLUMBING
 
 
@@ -38,14 +42,29 @@ def test_dependencies_are_the_modules_that_the_stage_imports(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_parameter_that_a_stage_reads_is_declared(stage):
-    script = ast.parse((ROOT / f"src/stages/{stage}.py").read_text())
-    read = {
+    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert parameters_read(ROOT / f"src/stages/{stage}.py") & set(Params.model_fields) <= declared
+
+
+def parameters_read(script: Path) -> set[str]:
+    return {
         node.attr
-        for node in ast.walk(script)
+        for node in ast.walk(ast.parse(script.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
     }
-    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
-    assert read & set(Params.model_fields) <= declared
+
+
+RETRIEVAL = yaml.safe_load((ROOT / "pipelines/retrieval/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("stage", RETRIEVAL)
+def test_dependencies_and_parameters_of_retrieval(stage):
+    script = ROOT / f"src/stages/retrieval/{stage}.py"
+    modules = {module_file(name).relative_to(ROOT).as_posix() for name in imported_modules(script)}
+    listed = {dep for dep in RETRIEVAL[stage]["deps"] if dep.startswith("src/")}
+    assert listed == modules | {script.relative_to(ROOT).as_posix()}
+    declared = {key for entry in RETRIEVAL[stage].get("params", []) for keys in entry.values() for key in keys}
+    assert parameters_read(script) <= declared
 
 
 PIPELINES = {

@@ -13,7 +13,7 @@ BENCHMARKS = sorted((ROOT / "bench/results").glob("*.json"))
 
 def test_there_is_something_to_quote():
     assert {path.parent.name for path in TABLES} == {"synthetic", "neu-det"}
-    assert len(BENCHMARKS) == 6
+    assert len(BENCHMARKS) >= 6
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

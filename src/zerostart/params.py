@@ -1,7 +1,7 @@
 """params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -28,6 +28,9 @@ class FrozenModel(BaseModel):
     """A checked file: it cannot change once read, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=FrozenModel)
 
 
 class Lambdas(FrozenModel):
@@ -140,7 +143,12 @@ class Params(FrozenModel):
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
+    """The parameters of the main pipeline; raises InputError as `read_params` does."""
+    return read_params(path, Params)
+
+
+def read_params(path: str | Path, model: type[Model]) -> Model:
+    """Read and check a parameter file; raises InputError naming each wrong key, its value and what was expected."""
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -150,7 +158,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping of parameter names to values is expected")
     try:
-        return Params.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error)}") from None
 
