@@ -61,6 +61,7 @@ $(INSTALLED): FORCE
 	  $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+	  $(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "zerostart.pth").write_text("$(CURDIR)/src\n")' && \
 	  cp requirements.lock $@; }
 FORCE:
 
