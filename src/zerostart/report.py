@@ -92,9 +92,7 @@ def plot_sections(revisions: list[Revision], verdicts: list[Verdict], folder: Pa
     sections = ["## Confusion matrices\n", *missing(plots, CONFUSION, names)]
     if CONFUSION in plots:
         draw_confusion(plots[CONFUSION], folder / "confusion.png")
-        sections.append(
-            "Rows: the actual class; columns: what was found there, at the detector's threshold. On the diagonal is right.\n"
-        )
+        sections.append("Rows: the actual class; columns: what was found there, at the detector's threshold.\n")
         sections.append(f"![confusion matrices of {', '.join(names)}](confusion.png)\n")
     sections += ["## AP per class\n", *missing(plots, PRECISION, names)]
     others = [name for name, verdict in zip(names[1:], verdicts, strict=True) if verdict.same_test]

@@ -17,8 +17,11 @@ import yaml
 from zerostart.errors import InputError, run_stage
 from zerostart.review.revisions import run_dvc
 
+DELETED = " (deleted)"
+"""How a missing file is marked until it is known whether it is one that a checkout need not have."""
+
 Found = dict[str, set[str]]
-"""What was changed -> the stages that it makes stale."""
+"""What was changed -> the stages that read it."""
 
 
 def find_stale() -> list[str]:
@@ -37,9 +40,6 @@ def find_stale() -> list[str]:
         found.setdefault(what, set()).update(stages)
     after = downstream(run_dvc("dag", "--dot"))
     return [sentence(what, found[what], after) for what in sorted(found)]
-
-
-DELETED = " (deleted)"
 
 
 def lock_files() -> list[Path]:
@@ -119,10 +119,9 @@ def sentence(what: str, stages: set[str], after: dict[str, set[str]]) -> str:
 def main() -> str:
     stale = find_stale()
     if stale:
-        print("\n".join(stale))
-        raise InputError(
-            f"dvc.lock is stale, {len(stale)} changes were not run (above); expected: `dvc repro`, and dvc.lock committed"
-        )
+        print("
+".join(stale))
+        raise InputError(f"dvc.lock is stale ({len(stale)} changes, above); `dvc repro` and a commit of dvc.lock are expected")
     return "dvc.lock is up to date with everything that is in git"
 
 

@@ -14,6 +14,13 @@ CONFUSION, PRECISION = "confusion_refined", "average_precision"
 """Names of plots in dvc.yaml."""
 AP_CHANGE = Path(__file__).with_name("ap_change.json")
 
+STYLE = """<style>
+article { line-height: 1.5; } article > p, article > ul { max-width: 900px; } article img { max-width: 100%; }
+table { border-collapse: collapse; } th, td { border: 1px solid #ccc; padding: 3px 8px; text-align: left; }
+pre { background: #f5f5f5; padding: 8px; overflow-x: auto; }
+</style>
+"""
+
 Specification = dict[str, Any]
 
 
@@ -62,5 +69,5 @@ def write_page(revisions: list[Revision], folder: Path, report: str) -> None:
     run_dvc("plots", "diff", "-o", str(folder), *[r.argument for r in revisions])
     page = folder / "index.html"
     before, body, after = page.read_text(encoding="utf-8").partition("<body>")
-    top = f'{body}\n<article style="flex: 1 0 100%; max-width: 1100px">\n{report}</article>\n<h2 style="flex: 1 0 100%">All plots</h2>'
-    page.write_text(before + top + after, encoding="utf-8", newline="\n")
+    article = f'<article style="flex: 1 0 100%">\n{report}</article>\n<h2 style="flex: 1 0 100%">All plots</h2>'
+    page.write_text(f"{before}{STYLE}{body}\n{article}{after}", encoding="utf-8", newline="\n")
