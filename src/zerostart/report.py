@@ -82,7 +82,9 @@ def notes(revisions: list[Revision]) -> list[str]:
     if changed := uncommitted():
         more = f" and {len(changed) - 8} more" if len(changed) > 8 else ""
         found.append(f"the workspace has changes that are not committed: {', '.join(map(markdown.code, changed[:8]))}{more}.")
-    return found + [f"`dvc.lock` is stale, the numbers are not those of the files: {problem}." for problem in find_stale()]
+    return found + [
+        f"`dvc.lock` is stale, the numbers are not those of the files: {problem}." for problem in find_stale().experiment
+    ]
 
 
 def plot_sections(revisions: list[Revision], verdicts: list[Verdict], folder: Path) -> list[str]:

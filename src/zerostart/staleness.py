@@ -2,7 +2,7 @@
 
 Needs no data: whatever is in git is compared with its hash in the lock files (`dvc status`), and an output that is not
 there is compared by the hashes that its maker and its users have for it. Exits with 1 and names what was changed without a
-rerun, and the stages that have to run again.
+rerun, and the stages that have to run again; what concerns only the other pipelines is named, and no failure.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,9 +24,18 @@ Found = dict[str, set[str]]
 """What was changed -> the stages that read it."""
 
 
-def find_stale() -> list[str]:
+class Stale(NamedTuple):
     """One sentence for each change that was not followed by a run, with the stages that it makes stale."""
-    locks = {path: yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] for path in sorted(lock_files())}
+
+    experiment: list[str]
+    """In dvc.lock."""
+    others: list[str]
+    """In the lock files of the other pipelines, which take longer and are rerun now and then."""
+
+
+def find_stale() -> Stale:
+    """Ask DVC, and compare the lock files with themselves."""
+    locks = {path: yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] for path in lock_files()}
     found: Found = {}
     for stage, reasons in json.loads(run_dvc("status", "--json")).items():
         if stage in locked_stages(locks):
@@ -39,7 +48,14 @@ def find_stale() -> list[str]:
     for what, stages in outdated_outputs(locks).items():
         found.setdefault(what, set()).update(stages)
     after = downstream(run_dvc("dag", "--dot"))
-    return [sentence(what, found[what], after) for what in sorted(found)]
+    return Stale(*(sentences(part, after) for part in by_pipeline(found)))
+
+
+def by_pipeline(found: Found) -> tuple[Found, Found]:
+    """The changes with the stages of the main pipeline, and with those of the others."""
+    experiment = {what: {stage for stage in stages if "dvc.yaml:" not in stage} for what, stages in found.items()}
+    others = {what: stages - experiment[what] for what, stages in found.items()}
+    return tuple({what: stages for what, stages in part.items() if stages} for part in (experiment, others))
 
 
 def lock_files() -> list[Path]:
@@ -98,10 +114,11 @@ def outdated_outputs(locks: dict[Path, dict[str, Any]]) -> Found:
 
 
 def downstream(dot: str) -> dict[str, set[str]]:
-    """Stage -> all stages after it, from `dvc dag --dot`."""
+    """Stage -> all stages after it in the same pipeline, from `dvc dag --dot`."""
     after: dict[str, set[str]] = {}
     for first, second in re.findall(r'^"(.+)" -> "(.+)";$', dot, re.MULTILINE):
-        after.setdefault(first, set()).add(second)
+        if lock_of(first) == lock_of(second):
+            after.setdefault(first, set()).add(second)
 
     def reached(stage: str) -> set[str]:
         return {stage}.union(*(reached(following) for following in after.get(stage, ())))
@@ -109,8 +126,12 @@ def downstream(dot: str) -> dict[str, set[str]]:
     return {stage: reached(stage) - {stage} for stage in after}
 
 
+def sentences(found: Found, after: dict[str, set[str]]) -> list[str]:
+    """For each change the stages that read it, and those that follow."""
+    return [sentence(what, stages, after) for what, stages in sorted(found.items())]
+
+
 def sentence(what: str, stages: set[str], after: dict[str, set[str]]) -> str:
-    """What was changed, the stages that read it, and those that follow."""
     following = set().union(*(after.get(stage, set()) for stage in stages)) - stages
     then = f", then {', '.join(sorted(following))}" if following else ""
     return f"{what} was changed without a rerun of {', '.join(sorted(stages))}{then}"
@@ -118,10 +139,13 @@ def sentence(what: str, stages: set[str], after: dict[str, set[str]]) -> str:
 
 def main() -> str:
     stale = find_stale()
-    if stale:
-        print("
-".join(stale))
-        raise InputError(f"dvc.lock is stale ({len(stale)} changes, above); `dvc repro` and a commit of dvc.lock are expected")
+    for line in stale.others:
+        print(f"note: {line}")
+    for line in stale.experiment:
+        print(line)
+    if stale.experiment:
+        count = len(stale.experiment)
+        raise InputError(f"dvc.lock is stale ({count} changes, above); `dvc repro` and a commit of dvc.lock are expected")
     return "dvc.lock is up to date with everything that is in git"
 
 

@@ -48,9 +48,9 @@ def introduction(evaluations: list[Evaluation]) -> str:
     known = [e.samples for e in evaluations if e.samples]
     weights = f"{known[0].lambdas.map:g}·mAP + {known[0].lambdas.ar_critical:g}·AR_critical, " if known else ""
     return (
-        f"How to read this: a trained detector is frozen and refined with words, and the refined one is judged on test images that "
-        f"no training has seen; all numbers below are its. The composite is {weights}the higher the better. The interval covers "
-        f"the choice of the test images, not of the training seed.\n"
+        f"How to read this: a trained detector is frozen and refined with words, and the refined one is judged on test images "
+        f"that no training has seen; all numbers below are its. The composite is {weights}the higher the better. The interval "
+        f"covers the choice of the test images, not of the training seed.\n"
     )
 
 
