@@ -1,5 +1,7 @@
 # make repro                     run the experiment
 # make test                      lint and tests
+# make report BASE=main          compare the workspace, or REVS="one two", with a branch, commit or experiment: report/
+# make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
 # make ablation DATASET=neu-det  does language help? every arm against its controls
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
@@ -13,7 +15,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint ablation bench baseline clean FORCE
+.PHONY: help repro test lint report check-lock publish ablation bench baseline clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -28,6 +30,17 @@ test: $(INSTALLED) lint
 lint: $(INSTALLED)
 	ruff check --quiet
 	ruff format --check --quiet
+
+BASE ?= main
+report: $(INSTALLED)
+	@python -m zerostart.report $(BASE) $(REVS)
+
+check-lock: $(INSTALLED)
+	@python -m zerostart.staleness
+
+# In a workflow only: the report as the job's summary and as a comment.
+publish: $(INSTALLED)
+	@python -m zerostart.pull_request
 
 # Every refinement and every control on DATASET, at most ten minutes on two cores; a killed run goes on where it was.
 DATASET ?= synthetic
@@ -53,4 +66,4 @@ $(INSTALLED): FORCE
 FORCE:
 
 clean:
-	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots
+	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots report
