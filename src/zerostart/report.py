@@ -103,7 +103,7 @@ def plot_sections(revisions: list[Revision], verdicts: list[Verdict], folder: Pa
         draw_ap_changes(rows, names[0], folder / "ap_change.png")
         sections.append("![change of AP per class](ap_change.png)\n")
     elif not others:
-        sections.append("Not compared: not judged on the same test set.\n")
+        sections.append("Not compared, see above.\n")
     return sections
 
 
@@ -126,7 +126,7 @@ def object_sections(
         if absent:
             sections.append(f"{OBJECTS_FILE} is missing in {', '.join(map(markdown.code, absent))}: not compared.\n")
         elif not verdict.same_test:
-            sections.append(f"{base} and {revision.name}: not compared, not judged on the same test set.\n")
+            sections.append(f"{base} and {revision.name}: not compared, see above.\n")
         else:
             changes = find_changes(tables[0], table)
             raw = RAW / (evaluations[number].samples.dataset if evaluations[number].samples else "")

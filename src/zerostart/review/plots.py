@@ -26,7 +26,7 @@ Specification = dict[str, Any]
 
 def specifications(revisions: list[Revision], scratch: Path) -> dict[str, Specification]:
     """The Vega-Lite specification of each of DVC's plots, with the data of all revisions in it; scratch: a folder."""
-    found = json.loads(run_dvc("plots", "diff", "--json", "-o", str(scratch), *[r.argument for r in revisions]) or "{}")
+    found = json.loads(run_dvc("plots", "diff", "--json", "-o", str(scratch), *[r.name for r in revisions]) or "{}")
     drawn = found.get("data", {})
     return {name: shown["content"] for name, (shown, *_) in drawn.items() if shown["type"] == "vega"}
 
@@ -66,7 +66,7 @@ def draw_ap_changes(rows: list[dict[str, Any]], base: str, path: Path) -> None:
 
 def write_page(revisions: list[Revision], folder: Path, report: str) -> None:
     """Write DVC's page of all plots, index.html with its pictures, and put the report (HTML) on top of it."""
-    run_dvc("plots", "diff", "-o", str(folder), *[r.argument for r in revisions])
+    run_dvc("plots", "diff", "-o", str(folder), *[r.name for r in revisions])
     page = folder / "index.html"
     before, body, after = page.read_text(encoding="utf-8").partition("<body>")
     article = f'<article style="flex: 1 0 100%">\n{report}</article>\n<h2 style="flex: 1 0 100%">All plots</h2>'

@@ -1,7 +1,6 @@
 """Revisions of this repository: anything that git or DVC can name, or the workspace as it lies there."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +19,9 @@ class Revision(NamedTuple):
     """A branch, tag, commit or experiment, or the workspace."""
 
     name: str
-    """As DVC's plots show it: as it was given, a commit by seven digits."""
+    """As it was given, a whole commit hash shortened: what DVC is asked for and how its plots call it."""
     commit: str | None
     """None: the workspace."""
-
-    @property
-    def argument(self) -> str:
-        """What to call it on DVC's command line."""
-        return WORKSPACE if self.commit is None else self.name
 
     def read(self, path: str) -> str | None:
         """Text of a file that is in git, or None where this revision has none."""
@@ -54,7 +48,7 @@ def _resolve(repo: Repo, name: str) -> Revision:
     except RevError:
         known = "a branch, tag, commit, experiment name or `workspace` is expected"
         raise InputError(f"{name!r}: unknown revision; {known}") from None
-    return Revision(name[:7] if re.fullmatch(r"[0-9a-f]{40}", name) else name, commit)
+    return Revision(git("rev-parse", "--short", commit).strip() if name == commit else name, commit)
 
 
 def run_dvc(*arguments: str) -> str:
@@ -68,7 +62,7 @@ def run_dvc(*arguments: str) -> str:
 
 def dvc_diff(kind: str, base: Revision, other: Revision, *options: str) -> dict[str, dict[str, dict[str, Any]]]:
     """`dvc metrics diff` or `dvc params diff`: file -> dotted name -> old, new (None where a revision has no such number)."""
-    return json.loads(run_dvc(kind, "diff", "--json", *options, "--", base.argument, other.argument) or "{}")
+    return json.loads(run_dvc(kind, "diff", "--json", *options, "--", base.name, other.name) or "{}")
 
 
 def git(*arguments: str) -> str:
