@@ -14,6 +14,8 @@ CONFUSION, PRECISION = "confusion_refined", "average_precision"
 """Names of plots in dvc.yaml."""
 AP_CHANGE = Path(__file__).with_name("ap_change.json")
 
+START = "\n</head>\n<body>\n"
+"""Of the page's own body (.dvc/plots/page.html); Vega's scripts have a `<body>` inside as well."""
 STYLE = """<style>
 article { line-height: 1.5; } article > p, article > ul { max-width: 900px; } article img { max-width: 100%; }
 table { border-collapse: collapse; } th, td { border: 1px solid #ccc; padding: 3px 8px; text-align: left; }
@@ -26,9 +28,12 @@ Specification = dict[str, Any]
 
 def specifications(revisions: list[Revision], scratch: Path) -> dict[str, Specification]:
     """The Vega-Lite specification of each of DVC's plots, with the data of all revisions in it; scratch: a folder."""
-    found = json.loads(run_dvc("plots", "diff", "--json", "-o", str(scratch), *[r.name for r in revisions]) or "{}")
-    drawn = found.get("data", {})
-    return {name: shown["content"] for name, (shown, *_) in drawn.items() if shown["type"] == "vega"}
+    names = [revision.name for revision in revisions]
+    drawn = json.loads(run_dvc("plots", "diff", "--json", "-o", str(scratch), "--", *names) or "{}").get("data", {})
+    found = {name: shown["content"] for name, (shown, *_) in drawn.items() if shown["type"] == "vega"}
+    for specification in found.values():  # DVC puts the workspace first, wherever it was named
+        specification["data"]["values"].sort(key=lambda row: names.index(row["rev"]))
+    return found
 
 
 def rows_by_revision(specification: Specification) -> dict[str, list[dict[str, str]]]:
@@ -64,10 +69,11 @@ def draw_ap_changes(rows: list[dict[str, Any]], base: str, path: Path) -> None:
     draw(AP_CHANGE, rows, f"Change of AP per class from {base}, refined detector", path)
 
 
-def write_page(revisions: list[Revision], folder: Path, report: str) -> None:
-    """Write DVC's page of all plots, index.html with its pictures, and put the report (HTML) on top of it."""
-    run_dvc("plots", "diff", "-o", str(folder), *[r.name for r in revisions])
+def write_page(revisions: list[Revision], plots: list[str], folder: Path, report: str) -> None:
+    """Write index.html, DVC's page of the named plots and of what was won and lost, with the report (HTML) on top."""
+    targets = [*(f"dvc.yaml::{name}" for name in plots), "plots/images"]
+    run_dvc("plots", "diff", "-o", str(folder), "--targets", *targets, "--", *[revision.name for revision in revisions])
     page = folder / "index.html"
-    before, body, after = page.read_text(encoding="utf-8").partition("<body>")
+    head, start, plots_of_dvc = page.read_text(encoding="utf-8").partition(START)
     article = f'<article style="flex: 1 0 100%">\n{report}</article>\n<h2 style="flex: 1 0 100%">All plots</h2>'
-    page.write_text(f"{before}{STYLE}{body}\n{article}{after}", encoding="utf-8", newline="\n")
+    page.write_text(f"{head}\n{STYLE}{start.strip()}\n{article}{plots_of_dvc}", encoding="utf-8", newline="\n")
