@@ -31,8 +31,8 @@ def main() -> str:
     verdicts = [
         judge(evaluations[0], evaluation, differences.changed(column)) for column, evaluation in enumerate(evaluations[1:], 1)
     ]
+    plots = specifications(revisions)
     with output_folder(out) as folder:
-        plots = specifications(revisions, folder / "static")
         sections = [
             f"# {' and '.join(names[1:])} against {names[0]}\n",
             *(f"**{verdict.sentence}**\n" for verdict in verdicts),
@@ -42,6 +42,7 @@ def main() -> str:
             markdown.metrics(differences.metrics, names, [verdict.same_test for verdict in verdicts]),
             *plot_sections(plots, names, verdicts, folder),
             *object_sections(revisions, evaluations, verdicts, folder),
+            markdown.other_metrics(differences.metrics, names),
         ]
         text = "\n".join(sections)
         write_page(revisions, list(plots), folder, MarkdownIt("js-default").render(text))

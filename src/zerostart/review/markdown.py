@@ -85,15 +85,17 @@ def metrics(values: Values, names: list[str], comparable: list[bool]) -> str:
     for metric in METRICS:
         if (METRICS_FILE, metric) in values:
             rows.append([f"{metric}", *_metric_cells(values[METRICS_FILE, metric], comparable), MEANING[metric]])
-    parts = ["## Metrics\n", table([*header, "what it is"], rows) if rows else f"No revision has {METRICS_FILE}.\n"]
-    others = [
+    return f"## Metrics\n\n{table([*header, 'what it is'], rows) if rows else f'No revision has {METRICS_FILE}.'}\n"
+
+
+def other_metrics(values: Values, names: list[str]) -> str:
+    """The remaining metrics of all stages, where they differ."""
+    rows = [
         (code(f"{file.removeprefix('metrics/').removesuffix('.json')}: {name}"), *map(number, found))
         for (file, name), found in values.items()
         if any(value != found[0] for value in found) and not _derived(file, name)
     ]
-    if others:
-        parts.append(f"Other metrics that differ:\n\n{table(['file: metric', *names], others)}")
-    return "\n".join(parts)
+    return f"## Other metrics that differ\n\n{table(['file: metric', *names], rows) if rows else 'None.'}\n"
 
 
 def _metric_cells(values: list[float | None], comparable: list[bool]) -> list[str]:
@@ -102,7 +104,7 @@ def _metric_cells(values: list[float | None], comparable: list[bool]) -> list[st
     for new, may_subtract in zip(news, comparable, strict=True):
         cells.append(number(new))
         if may_subtract:
-            cells.append("–" if old is None or new is None else f"{new - old:+.4f}")
+            cells.append("–" if old is None or new is None else f"{round(new - old, 4) + 0.0:+.4f}")
     return cells
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import vl_convert
@@ -26,10 +27,11 @@ pre { background: #f5f5f5; padding: 8px; overflow-x: auto; }
 Specification = dict[str, Any]
 
 
-def specifications(revisions: list[Revision], scratch: Path) -> dict[str, Specification]:
-    """The Vega-Lite specification of each of DVC's plots, with the data of all revisions in it; scratch: a folder."""
+def specifications(revisions: list[Revision]) -> dict[str, Specification]:
+    """The Vega-Lite specification of each of DVC's plots, with the data of all revisions in it."""
     names = [revision.name for revision in revisions]
-    drawn = json.loads(run_dvc("plots", "diff", "--json", "-o", str(scratch), "--", *names) or "{}").get("data", {})
+    with TemporaryDirectory() as scratch:  # for pictures, which `write_page` asks for again
+        drawn = json.loads(run_dvc("plots", "diff", "--json", "-o", scratch, "--", *names) or "{}").get("data", {})
     found = {name: shown["content"] for name, (shown, *_) in drawn.items() if shown["type"] == "vega"}
     for specification in found.values():  # DVC puts the workspace first, wherever it was named
         specification["data"]["values"].sort(key=lambda row: names.index(row["rev"]))
