@@ -25,7 +25,14 @@ def matches():
 
 
 def document(scores, **changed):
-    about = {"dataset": "toy", "test": "0" * 64, "images": 12, "seed": SEED, "samples": 200, "lambdas": LAMBDAS.model_dump()}
+    about = {
+        "dataset": "toy",
+        "test": "0" * 64,
+        "images": 12,
+        "seed": SEED,
+        "samples": len(scores["mAP"]),
+        "lambdas": LAMBDAS.model_dump(),
+    }
     return json.dumps(rounded(about | {name: to_json(scores) for name in ("baseline", "refined")} | changed))
 
 
@@ -53,7 +60,7 @@ def test_resamples_without_a_critical_object_are_kept_as_such():
     assert intervals(read, read)["AR_critical"] == (0, 0)
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"images": "many"}, {"more": 1}])
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"images": "many"}, {"more": 1}, {"samples": 3}])
 def test_another_file_is_refused(changed, matches):
     text = document(draw_scores([matches[0]], [0], LAMBDAS, 200)[0], **changed)
     with pytest.raises(InputError, match=f"that file: .*{next(iter(changed))}"):

@@ -9,23 +9,25 @@ from zerostart.params import Lambdas
 from zerostart.review.verdict import Evaluation, judge
 
 
-def evaluation(name, composite=0.5, shift=0.0, samples=True, **changed):
-    """Five resamples around 0.5, all metrics shifted by the same."""
-    values = tuple(0.5 + step + shift for step in (-0.02, -0.01, 0, 0.01, 0.02))
+def evaluation(name, composite=0.5, values=(0.48, 0.49, 0.5, 0.51, 0.52), kept=True, **changed):
+    """Resamples that are the same for all metrics, in a file of a revision."""
     scores = DetectorSamples(mAP=values, AR_critical=values)
-    about = dict(dataset="toy", test="a", images=9, seed=0, samples=5, lambdas=Lambdas(map=0.7, ar_critical=0.3)) | changed
-    return Evaluation(name, composite, PairedSamples(**about, baseline=scores, refined=scores) if samples else None)
+    about = (
+        dict(dataset="toy", test="a", images=9, seed=0, samples=len(values), lambdas=Lambdas(map=0.7, ar_critical=0.3))
+        | changed
+    )
+    return Evaluation(name, composite, PairedSamples(**about, baseline=scores, refined=scores) if kept else None)
 
 
 def test_the_interval_is_that_of_the_paired_differences():
     """The two spread by ±0.02 each, but every resample differs by exactly 0.03."""
-    verdict = judge(evaluation("old"), evaluation("new", 0.53, 0.03), True)
+    verdict = judge(evaluation("old"), evaluation("new", 0.53, (0.51, 0.52, 0.53, 0.54, 0.55)), True)
     assert verdict.same_test
     assert verdict.sentence == (
         "`new` against `old`: composite +0.0300, 95 % interval [+0.0300, +0.0300]: it excludes 0, `new` is better on these "
         "9 test images of toy."
     )
-    assert "is worse on" in judge(evaluation("old"), evaluation("new", 0.47, -0.03), True).sentence
+    assert "is worse on" in judge(evaluation("old"), evaluation("new", 0.47, (0.45, 0.46, 0.47, 0.48, 0.49)), True).sentence
     assert "no difference is shown" in judge(evaluation("old"), evaluation("new"), True).sentence
 
 
@@ -34,9 +36,9 @@ def test_the_interval_is_that_of_the_paired_differences():
     [
         (evaluation("old"), evaluation("new", dataset="other"), "not compared, another data set: `old` .*toy.*other", False),
         (evaluation("old"), evaluation("new", test="b"), "not compared, another test set", False),
-        (evaluation("old", samples=False), evaluation("new"), "side by side only: `old` is from before .* existed", False),
-        (evaluation("old", None, samples=False), evaluation("new"), "not compared, because `old` has no composite", False),
-        (evaluation("old"), evaluation("new", samples=6), "without an interval: 5 and 6 bootstrap samples", True),
+        (evaluation("old", kept=False), evaluation("new"), "side by side only: `old` is from before .* existed", False),
+        (evaluation("old", None, kept=False), evaluation("new"), "not compared, because `old` has no composite", False),
+        (evaluation("old"), evaluation("new", values=(0.5,) * 6), "without an interval: 5 and 6 bootstrap samples", True),
         (
             evaluation("old"),
             evaluation("new", lambdas=Lambdas(map=1, ar_critical=0)),

@@ -4,10 +4,10 @@ Every experiment draws the same resamples of the same test images. So the scores
 together, even if one was judged a year ago on another machine (`zerostart.bootstrap` says what an interval means).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from zerostart.bootstrap import LEVEL, Interval, resample_weights, resampled_scores
 from zerostart.coco_metrics import composite
@@ -43,6 +43,13 @@ class PairedSamples(FrozenModel):
     lambdas: Lambdas
     baseline: DetectorSamples
     refined: DetectorSamples
+
+    @model_validator(mode="after")
+    def _equally_many(self) -> Self:
+        found = {len(values) for d in (self.baseline, self.refined) for values in (d.mAP, d.AR_critical)}
+        if found != {self.samples}:
+            raise ValueError(f"{self.samples} samples of every metric are expected, not {sorted(found)}")
+        return self
 
     def scores(self, detector: Literal["baseline", "refined"]) -> Scores:
         """The samples of one detector, with their composite."""

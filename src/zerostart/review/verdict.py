@@ -40,9 +40,9 @@ def read_evaluation(revision: Revision) -> Evaluation:
 
 
 def judge(base: Evaluation, other: Evaluation, differences: bool) -> Verdict:
-    """The verdict on `other`; differences: whether anything at all differs between the two revisions."""
+    """The verdict on `other`; differences: whether any parameter, metric or dependency differs."""
     pair = f"`{other.name}` against `{base.name}`"
-    if not differences:
+    if not differences and base[1:] == other[1:]:
         return Verdict(f"{pair}: no differences at all in parameters, dependencies and metrics.", True)
     for one in (base, other):
         if one.composite is None:
