@@ -65,7 +65,7 @@ def test_every_change_without_a_rerun_is_named_with_its_stages(clone, capsys):
     Path("words/a.txt").write_text("a fracture")
     Path("code.py").unlink()
     Path("score.json").write_text("2")
-    with pytest.raises(InputError, match=r"dvc\.lock is stale \(4 changes, above\)"):
+    with pytest.raises(InputError, match=r"dvc\.lock is stale, see above"):
         staleness.main()
     assert capsys.readouterr().out.splitlines() == [
         "code.py (deleted) was changed without a rerun of evaluate",

@@ -144,8 +144,7 @@ def main() -> str:
     for line in stale.experiment:
         print(line)
     if stale.experiment:
-        count = len(stale.experiment)
-        raise InputError(f"dvc.lock is stale ({count} changes, above); `dvc repro` and a commit of dvc.lock are expected")
+        raise InputError("dvc.lock is stale, see above; `dvc repro` and a commit of what it changes are expected")
     return "dvc.lock is up to date with everything that is in git"
 
 
