@@ -12,7 +12,7 @@ from PIL import Image
 
 from zerostart import report
 from zerostart.errors import InputError
-from zerostart.review import revisions
+from zerostart.review import plots, revisions
 from zerostart.review.changed_objects import OBJECTS_FILE
 from zerostart.staleness import Stale
 
@@ -144,6 +144,15 @@ def test_what_is_missing_or_of_other_data_is_not_compared_as_if_equal(run):
     assert "`before` against `main`: not compared, because `before` has no composite in metrics/evaluate.json" in before
     assert "| metric | main | same | difference | no-plots | difference | other-data | before | what it is |" in text
     assert "main and other-data: not compared, see above." in text
+
+
+def test_a_page_without_any_plot(run, tmp_path, monkeypatch):
+    """DVC writes no page then: the report still has one, from the same template."""
+    monkeypatch.setattr(plots, "run_dvc", lambda *_: "")
+    assert plots.specifications(revisions.resolve(["main", "same"])) == {}
+    plots.write_page([], [], tmp_path, "<h1>only words</h1>")
+    page = (tmp_path / "index.html").read_text()
+    assert "<h1>only words</h1>" in page and "No revision has any." in page and "{plot_divs}" not in page
 
 
 def test_a_dirty_workspace_and_a_stale_lock_are_said(run, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 import vl_convert
 
 from zerostart.outputs import output_file
+from zerostart.plots_page import PAGE
 from zerostart.review.revisions import Revision, run_dvc
 from zerostart.vega import draw
 
@@ -32,7 +33,7 @@ def specifications(revisions: list[Revision]) -> dict[str, Specification]:
     names = [revision.name for revision in revisions]
     with TemporaryDirectory() as scratch:  # for pictures, which `write_page` asks for again
         drawn = json.loads(run_dvc("plots", "diff", "--json", "-o", scratch, "--", *names) or "{}").get("data", {})
-    found = {name: shown["content"] for name, (shown, *_) in drawn.items() if shown["type"] == "vega"}
+    found = {name: shown[0]["content"] for name, shown in drawn.items() if shown and shown[0]["type"] == "vega"}
     for specification in found.values():  # DVC puts the workspace first, wherever it was named
         specification["data"]["values"].sort(key=lambda row: names.index(row["rev"]))
     return found
@@ -76,6 +77,9 @@ def write_page(revisions: list[Revision], plots: list[str], folder: Path, report
     targets = [*(f"dvc.yaml::{name}" for name in plots), "plots/images"]
     run_dvc("plots", "diff", "-o", str(folder), "--targets", *targets, "--", *[revision.name for revision in revisions])
     page = folder / "index.html"
+    if not page.is_file():  # DVC writes none without plots
+        empty = PAGE.read_text(encoding="utf-8").replace("{refresh_tag}", "")
+        page.write_text(empty.replace("{plot_divs}", "<p>No revision has any.</p>"), encoding="utf-8", newline="\n")
     head, start, plots_of_dvc = page.read_text(encoding="utf-8").partition(START)
     article = f'<article style="flex: 1 0 100%">\n{report}</article>\n<h2 style="flex: 1 0 100%">All plots</h2>'
     page.write_text(f"{head}\n{STYLE}{start.strip()}\n{article}{plots_of_dvc}", encoding="utf-8", newline="\n")
