@@ -1,6 +1,8 @@
 # make repro                     run the experiment
 # make test                      lint and tests
 # make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
+# make report BASE=main          compare the workspace, or REVS="one two", with a branch, commit or experiment: report/
+# make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
 # make ablation DATASET=neu-det  does language help? every arm against its controls
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
@@ -16,7 +18,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint ablation bench bench-retrieval baseline doctor clean FORCE
+.PHONY: help repro retrieval test lint report check-lock publish ablation bench bench-retrieval baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -35,6 +37,17 @@ test: $(INSTALLED) lint
 lint: $(INSTALLED)
 	ruff check --quiet
 	ruff format --check --quiet
+
+BASE ?= main
+report: $(INSTALLED)
+	@python -m zerostart.report $(BASE) $(REVS)
+
+check-lock: $(INSTALLED)
+	@python -m zerostart.staleness
+
+# In a workflow only: the report as the job's summary and as a comment.
+publish: $(INSTALLED)
+	@python -m zerostart.pull_request
 
 # Every refinement and every control on DATASET, at most ten minutes on two cores; a killed run goes on where it was.
 DATASET ?= synthetic
@@ -69,4 +82,4 @@ doctor: $(INSTALLED)
 	@python -m zerostart.doctor
 
 clean:
-	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots
+	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots report

@@ -5,6 +5,7 @@ its last steps, so that it can be told what each step gains. The thresholds of t
 """
 
 import csv
+import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zerostart.bootstrap import Interval, paired_bootstrap, resampled_scores
+from zerostart.bootstrap import Interval, resampled_scores
 from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
 from zerostart.coco_metrics import CocoMetrics, class_indices, class_names, detections, evaluate_coco, image_sizes
 from zerostart.comparison import table, verdict
+from zerostart.critical_objects import HEADER, critical_objects
 from zerostart.detector import load_detector
 from zerostart.errors import InputError, run_stage
 from zerostart.feature_cache import FLIPS, TEST_VIEWS, View, load_view, view_name
@@ -28,6 +30,7 @@ from zerostart.fusion_checkpoint import load_fusion
 from zerostart.merged_views import merge, unflip
 from zerostart.operating_point import OperatingPoint, best_threshold, confusion_rows
 from zerostart.outputs import output_file, write_json
+from zerostart.paired_samples import SEED, Scores, draw_scores, intervals, to_json
 from zerostart.params import Params, load_params
 from zerostart.pictures import changes, draw_changes
 from zerostart.refinement import refined_logits
@@ -36,6 +39,7 @@ from zerostart.splits import read_split
 COCO, FEATURES, RAW = Path("data/coco"), Path("data/features"), Path("data/raw")
 HEAD_TUNING, CHECKPOINT = Path("models/head_tuning"), Path("models/decoder_tuning")
 METRICS_FILE, PER_CLASS_FILE = Path("metrics/evaluate.json"), Path("metrics/per_class.json")
+SAMPLES_FILE = Path("metrics/bootstrap.json")
 PLOTS = Path("plots")
 DETECTORS = ("baseline", "refined")
 STEPS = ("flips", "training", "decoder")
@@ -77,16 +81,15 @@ def main() -> str:
         reports[name] = judge(test, test.logits[name], threshold, critical, params)
     critical_indices = class_indices(test.evaluator.classes, critical)
 
-    def intervals(first: list[ClassMatches], second: list[ClassMatches]) -> dict[str, Interval]:
-        return paired_bootstrap(first, second, critical_indices, params.lambdas, params.bootstrap_samples, params.seed)
-
     matches = [test.evaluator.match(logits) for logits in test.logits.values()]
+    drawn = draw_scores(matches, critical_indices, params.lambdas, params.bootstrap_samples)
     composites = [composite_of(of_detector, critical_indices, params) for of_detector in matches]
     steps = {
-        name: {"delta": composites[i + 1] - composites[i]} | intervals(*matches[i : i + 2])["composite"]._asdict()
+        name: {"delta": composites[i + 1] - composites[i]} | intervals(*drawn[i : i + 2])["composite"]._asdict()
         for i, name in enumerate(STEPS[: len(matches) - 1])
     }
-    metrics = write_metrics(reports, intervals(matches[0], matches[-1]), steps)
+    metrics = write_metrics(reports, intervals(drawn[0], drawn[-1]), steps)
+    write_samples(drawn[0], drawn[-1], params, len(test.image_id))
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
     print(table(metrics))
@@ -201,6 +204,19 @@ def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], st
     return refined | comparison
 
 
+def write_samples(baseline: Scores, refined: Scores, params: Params, images: int) -> None:
+    """Write the bootstrap samples, so that other revisions can be compared with this one (`zerostart.report`)."""
+    paired_by = {
+        "dataset": params.dataset,
+        "test": hashlib.sha256((COCO / "test.json").read_bytes()).hexdigest(),
+        "images": images,
+        "seed": SEED,
+        "samples": params.bootstrap_samples,
+        "lambdas": params.lambdas.model_dump(),
+    }
+    write_json(SAMPLES_FILE, paired_by | {"baseline": to_json(baseline), "refined": to_json(refined)}, digits=5)
+
+
 def write_plots(reports: dict[str, Report], classes: list[str]) -> None:
     """Write the tables behind the plots, in the order of the classes."""
     per_class, curves, calibration = [], [], []
@@ -228,7 +244,7 @@ def write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> Non
 
 
 def write_pictures(split: Split, reports: dict[str, Report], critical: list[str], raw: Path) -> None:
-    """Draw the critical objects that only one of the detectors finds."""
+    """List the critical objects, and draw those that only one of the detectors finds."""
     files = {image["id"]: raw / image["file_name"] for image in split.ground_truth["images"]}
 
     def open_image(image_id: int) -> Image.Image:
@@ -237,6 +253,8 @@ def write_pictures(split: Split, reports: dict[str, Report], critical: list[str]
         return Image.open(files[image_id])
 
     points = {name: report.point for name, report in reports.items()}
+    names = {image["id"]: image["file_name"] for image in split.ground_truth["images"]}
+    write_csv(PLOTS / "critical_objects.csv", HEADER, critical_objects(split.evaluator, points, critical, names))
     won, lost = changes(split.evaluator, split.logits, points, critical)
     titles = {"won": "Critical objects that only the refined detector finds"}
     titles["lost"] = "Critical objects that only the baseline finds"
