@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 def run_stage(main: Callable[[], str]) -> None:
-    """Run a stage and print the line it returns and how long it took; an :class:`InputError` becomes a sentence and exit code 1.
+    """Run a stage, print its line and how long it took; an :class:`InputError` becomes one sentence and exit code 1.
 
     Everything else keeps its traceback: it is a defect of ours, not of the input.
     """
