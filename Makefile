@@ -56,7 +56,7 @@ ablation: $(INSTALLED)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)
-	@for script in live_epoch experiment features scaling evaluation; do python bench/$$script.py || exit 1; done
+	@for script in live_epoch experiment features scaling evaluation decoder_epoch latency; do python bench/$$script.py || exit 1; done
 
 # A few minutes. Larger sizes, without building a graph (10 GB): python bench/retrieval_search.py --flat 1000000
 bench-retrieval: $(INSTALLED)
