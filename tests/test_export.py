@@ -109,8 +109,8 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.txt").write_text("")
     for arguments, message in {
-        ("--format", "onnx", "--out", tmp_path / "other"): "other: has files that no export wrote",
-        ("--format", "onnx", "--out", tmp_path / "other/mine.txt"): "mine.txt: is a file; a folder is expected",
+        ("--format", "onnx", "--out", tmp_path / "other"): "other: exists and is not empty; a new folder is expected",
+        ("--format", "onnx", "--out", tmp_path / "other/mine.txt"): "mine.txt: is a file; a new folder is expected",
         ("--format", "safetensors", "--out", tmp_path / "other/mine.txt/x"): "x: cannot be written",
         ("--format", "safetensors", "--precision", "int8", "--out", tmp_path / "x"): "safetensors are written in fp32 only",
         ("--format", "openvino", "--precision", "int8", "--out", tmp_path / "x"): "OpenVINO loses too much",

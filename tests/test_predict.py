@@ -128,8 +128,8 @@ def test_pictures_name_the_rivals():
         (["sizes.json", "--images", "data/raw/parts"], "is 80x48 pixels, but the COCO file says 81x48"),
         (["data/raw/parts", "--threshold", "2"], "--threshold is 2.0; 0 to 1 is expected"),
         (["data/raw/parts", "--batch-size", "0"], "--batch-size is 0; 1 to 4096 is expected"),
-        (["data/raw/parts", "--out", "data"], "data: has other files than predictions"),
-        (["data/raw/parts", "--out", "params.yaml"], "params.yaml: is a file; a folder is expected"),
+        (["data/raw/parts", "--out", "data"], "data: exists and is not empty; a new folder is expected"),
+        (["data/raw/parts", "--out", "params.yaml"], "params.yaml: is a file; a new folder is expected"),
         (["data/raw/parts", "--out", "params.yaml/x"], "params.yaml/x: cannot be written"),
     ],
 )

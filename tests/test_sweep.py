@@ -43,7 +43,8 @@ def write(content: dict, name: str = "toy") -> str:
 
 def test_trials_are_what_the_stages_do(experiment):
     params = load_params()
-    values = [{"alpha_init": 0.3, "seed": 1}, {"lr.head": 0.03}, {"projector": "mlp"}, {"batch_size": 4, "tau": 0.2}, {}]
+    mlp = {"projector": "mlp", "dropout": 0.3}
+    values = [{"alpha_init": 0.3, "seed": 1}, {"lr.head": 0.03}, mlp, mlp | {"seed": 1}, {"batch_size": 4, "tau": 0.2}, {}]
     trials = [changed(params, value, Path("x.yaml")) for value in values]
     found = run_trials(trials, load_inputs(params))
     assert len({score["composite"] for score in found}) > 3
@@ -89,6 +90,35 @@ def test_a_killed_sweep_goes_on_where_it_was(experiment, dvc, monkeypatch):
     assert {trial.model_dump_json() for trial in [*seen, *after]} == {
         changed(load_params(), values, Path("x")).model_dump_json() for values in sweep.combinations(load_sweep(Path(path)))
     }
+
+
+def test_a_lengthened_random_sweep_draws_new_trials(experiment, dvc, monkeypatch):
+    seen: list = []
+    score = {"mAP": 0.1, "AR_critical": 0.1, "composite": 0.1}
+    monkeypatch.setattr(sweep, "run_trials", lambda trials, inputs: seen.extend(trials) or [score] * len(trials))
+    space = {"sampler": "random", "parameters": {"sigma": {"low": 0.01, "high": 1.0}}}
+    for trials in (4, 8):
+        sweep.main([write(space | {"trials": trials})])
+    assert len({trial.sigma for trial in seen}) == 8
+
+
+def test_a_trial_that_diverges_does_not_take_the_others_with_it(experiment, dvc, capsys):
+    path = write({"sampler": "grid", "parameters": {"lr.warmup": [0.01, 1e30, 0.02]}})
+    assert "of 2 trials" in sweep.main([path])
+    assert "lr.warmup=1e+30: epoch" in capsys.readouterr().out
+    assert "of 2 trials" in sweep.main([path])  # it is not tried again
+    assert "epoch" not in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"every trial diverged"):
+        sweep.main([write({"sampler": "grid", "parameters": {"lr.warmup": [1e30]}}, "bad")])
+
+
+def test_a_range_is_whole_where_the_parameter_is():
+    space = {"sampler": "tpe", "trials": 1}
+    for name, kind in (("alpha_init", "FloatDistribution"), ("seed", "IntDistribution"), ("lr.head", "FloatDistribution")):
+        found = sweep.distributions(sweep.Sweep.model_validate(space | {"parameters": {name: {"low": 0, "high": 1}}}))
+        assert type(found[name]).__name__ == kind
+    found = sweep.distributions(sweep.Sweep.model_validate(space | {"parameters": {"epochs.head": {"low": 1, "high": 3}}}))
+    assert type(found["epochs.head"]).__name__ == "IntDistribution"
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -138,6 +168,7 @@ def tpe(**parameters) -> dict:
         (grid(tau=[0.1, 3]), "parameter 'tau' is 3: input should be less than or equal to 1"),
         (tpe(dataset=["toy"]), "'dataset' changes what is frozen; for that only"),
         (grid(), "key 'parameters' is {}"),
+        (grid(sigma=[]), "should have at least 1 item"),
         (grid(seed=[1]) | {"sampler": "annealing"}, "key 'sampler' is 'annealing'"),
     ],
 )

@@ -57,6 +57,14 @@ def test_at_zero_start_the_loss_is_the_librarys_denoising_and_all_layers_include
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
+def test_a_configuration_without_auxiliary_losses_does_not_mix_denoising_queries_in(detector):
+    pixels = random_pixels(3)
+    stored, expected = encoded(detector, pixels), library_loss(copy.deepcopy(detector), pixels)
+    detector.config.auxiliary_loss = False
+    found = our_loss(TunedDecoder(detector, zero_start_fusion()), stored)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+
+
 def test_a_changed_class_head_is_the_last_layers_head_of_the_library(detector):
     pixels = random_pixels(3)
     stored, whole, fusion = encoded(detector, pixels), copy.deepcopy(detector), zero_start_fusion()

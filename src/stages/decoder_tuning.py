@@ -39,6 +39,7 @@ def main() -> str:
     with processes() as group:
         if params.epochs.decoder:
             return tune_decoder(fusion, params, group)
+        group.once(clean_up)  # after a killed training
         unused = params.model_copy(update={"live": False})
         return group.once(lambda: run_phase("decoder_tuning", fusion, {}, 0, unused))
 
@@ -80,7 +81,7 @@ def stored(split: str, view: int) -> np.ndarray:
 def fingerprint(decoder: TunedDecoder, splits: list[dict], params: Params) -> str:
     """What a training depends on, except how long it may take: only the same one is resumed."""
     given = params.model_dump(mode="json", exclude={"epochs": True, "patience": True, "decoder": {"launcher"}})
-    value = hashlib.sha256(json.dumps([given, splits]).encode())
+    value = hashlib.sha256(json.dumps([given, splits]).encode() + (BASELINE / "model.safetensors").read_bytes())
     for tensor in decoder.state_dict().values():
         value.update(tensor.cpu().numpy().tobytes())
     return value.hexdigest()
@@ -98,9 +99,14 @@ def write(decoder: TunedDecoder, result: PhaseResult, params: Params) -> str:
     line = write_result(
         "decoder_tuning", decoder.fusion, sum(p.numel() for p in decoder.parameters() if p.requires_grad), result
     )
-    RESUME.unlink(missing_ok=True)
-    shutil.rmtree(ENCODER_OUTPUTS)
+    clean_up()
     return line
+
+
+def clean_up() -> None:
+    """Remove what a training needs to go on after it was killed."""
+    RESUME.unlink(missing_ok=True)
+    shutil.rmtree(ENCODER_OUTPUTS, ignore_errors=True)
 
 
 if __name__ == "__main__":

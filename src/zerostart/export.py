@@ -18,7 +18,7 @@ from zerostart.errors import InputError, run_stage
 from zerostart.export_graph import Graph, metadata, write_onnx
 from zerostart.exported import FILES, Run, open_export
 from zerostart.images import image_batches
-from zerostart.outputs import output_folder
+from zerostart.outputs import check_new_folder, output_folder
 from zerostart.params import load_params
 from zerostart.reduced_precision import to_float16, to_int8
 from zerostart.refined_detector import RefinedDetector
@@ -99,13 +99,6 @@ def _difference(own: list[np.ndarray], other: list[np.ndarray]) -> float:
     return float(max(nearest.max(initial=0), np.abs(scores - other_scores).max(initial=0)))
 
 
-def _check_target(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in FILES.values()):
-        raise InputError(f"{folder}: has files that no export wrote; a new folder is expected")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; a folder is expected")
-
-
 def load_checkpoint(folder: Path | None) -> RefinedDetector:
     """The detector of a folder: one of `save_pretrained`, or the pipeline's checkpoint (by default its last)."""
     if folder is not None and (folder / FILES["safetensors"]).is_file():
@@ -140,7 +133,7 @@ def main() -> str:
         raise InputError(f"--precision {args.precision}: safetensors are written in fp32 only; onnx and openvino have others")
     if args.format == "openvino" and args.precision == "int8":  # on neu-det the composite fell from 0.499 to 0.273
         raise InputError("--precision int8: OpenVINO loses too much with this graph's ranges; --format onnx has int8")
-    _check_target(args.out)
+    check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
     images = list(batches("val", detector, CHECKED))
     calibration = batches("train", detector, CALIBRATION) if args.precision == "int8" else iter(())

@@ -15,13 +15,11 @@ from zerostart.any_image import open_rgb
 from zerostart.errors import InputError, run_stage
 from zerostart.explained_pictures import SIDE, draw
 from zerostart.export import load_checkpoint
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import check_new_folder, output_folder, write_json
 from zerostart.refined_detector import Detections, Engine, RefinedDetector, resized
 from zerostart.tiling import Tile, Tiling, merge_tiles, tiles
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-OWN_FILES = frozenset(("baseline.json", "refined.json", "images"))
-"""What stands in a folder that this command wrote."""
 ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
 
 
@@ -29,6 +27,8 @@ class Source(NamedTuple):
     """The images to look at."""
 
     paths: list[Path]
+    names: list[str]
+    """Of the COCO file, else relative to the folder."""
     ids: list[int]
     """Of the COCO file, else 1, 2, ... in the order of the paths."""
     sizes: list[tuple[int, int] | None]
@@ -77,7 +77,8 @@ def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> So
     else:
         paths = [path]
     categories = {name: index for index, name in enumerate(classes)}
-    return Source(paths, list(range(1, len(paths) + 1)), [None] * len(paths), categories, upright=True)
+    names = [(file.relative_to(path) if path.is_dir() else Path(file.name)).as_posix() for file in paths]
+    return Source(paths, names, list(range(1, len(paths) + 1)), [None] * len(paths), categories, upright=True)
 
 
 def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
@@ -85,7 +86,12 @@ def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
         coco = json.loads(path.read_text(encoding="utf-8"))
         ids = {category["name"]: int(category["id"]) for category in coco["categories"]}
         listed = [
-            (folder / str(image["file_name"]), int(image["id"]), (int(image["width"]), int(image["height"])))
+            (
+                folder / str(image["file_name"]),
+                str(image["file_name"]),
+                int(image["id"]),
+                (int(image["width"]), int(image["height"])),
+            )
             for image in coco["images"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -94,18 +100,18 @@ def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
     if missing or not listed:
         what = f"has no category {missing[0]!r}, which the detector knows" if missing else "lists no image"
         raise InputError(f"{path}: {what}")
-    for file, _, _ in listed:
+    for file, *_ in listed:
         if not file.is_file():
             raise InputError(f"{file}: no such image, but {path} lists it; --images says where its images lie")
-    paths, image_ids, sizes = (list(column) for column in zip(*listed, strict=True))
-    return Source(paths, image_ids, sizes, {name: ids[name] for name in classes}, upright=False)
+    paths, names, image_ids, sizes = (list(column) for column in zip(*listed, strict=True))
+    return Source(paths, names, image_ids, sizes, {name: ids[name] for name in classes}, upright=False)
 
 
 def predict(detector: RefinedDetector, source: Source, options: Options) -> Iterator[Looked]:
-    """Look at all images in turn, `batch_size` tiles at once; memory holds a few images' tiles."""
-    side = options.tile or detector.image_size
-    for start in range(0, len(source.paths), options.batch_size):
-        group = range(start, min(start + options.batch_size, len(source.paths)))
+    """Look at all images in turn, `batch_size` of them at once; with tiling, at `batch_size` tiles of one image."""
+    side, step = options.tile or detector.image_size, options.batch_size if options.tiling == "none" else 1
+    for start in range(0, len(source.paths), step):
+        group = range(start, min(start + step, len(source.paths)))
         opened = [_open(source, index, options.tiling, side, detector.image_size) for index in group]
         pixels = torch.from_numpy(np.concatenate([cut for _, _, _, cut in opened]))
         found = {engine: _find(detector, pixels, engine, options) for engine in options.engines}
@@ -141,8 +147,8 @@ def _find(detector: RefinedDetector, pixels: torch.Tensor, engine: Engine, optio
 def records(looked: Looked, engine: Engine, source: Source, detector: RefinedDetector) -> list[dict[str, Any]]:
     """COCO results (bbox: x, y, width, height in pixels) with what explains them.
 
-    `logits`: for every class the detector's own logit, what the class head's difference and the text add to it, and their sum;
-    with mirror images, of the best of the queries that were merged. `prompt`: the sentences that describe the class.
+    `logits`: for every class the detector's own logit and what the class head's difference and the text add to it; with mirror
+    images, of the best of the queries that were merged. `prompt`: the sentences that describe the class.
     """
     classes, found = detector.settings.classes, looked.found[engine]
     rows = []
@@ -154,7 +160,7 @@ def records(looked: Looked, engine: Engine, source: Source, detector: RefinedDet
         logits = {key: {k: float(value) for k, value in zip(classes, part, strict=True)} for key, part in parts.items()}
         row = {
             "image_id": source.ids[looked.index],
-            "file_name": source.paths[looked.index].name,
+            "file_name": source.names[looked.index],
             "category_id": source.categories[name],
             "category": name,
             "bbox": [left, top, right - left, bottom - top],
@@ -175,20 +181,12 @@ def write_predictions(detector: RefinedDetector, source: Source, options: Option
                 rows[engine] += records(looked, engine, source, detector)
             scale = looked.small.width / looked.size[0], looked.small.height / looked.size[1]
             found = {e: one._replace(boxes=one.boxes * np.float32([*scale, *scale])) for e, one in looked.found.items()}
-            name = f"{source.ids[looked.index]:06d}_{source.paths[looked.index].stem}.png"
+            name = f"{source.ids[looked.index]:06d}_{source.paths[looked.index].stem[:100]}.png"
             draw(looked.small, found, detector.settings).save(out / "images" / name)
             progress.update()
     for engine, of_engine in rows.items():
         write_json(out / f"{engine}.json", of_engine)
     return sum(map(len, rows.values()))
-
-
-def _check_target(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; a folder is expected")
-    foreign = sorted({path.name for path in folder.iterdir()} - OWN_FILES) if folder.is_dir() else []
-    if foreign:
-        raise InputError(f"{folder}: has other files than predictions ({foreign[0]}); a new folder is expected")
 
 
 def _arguments() -> argparse.Namespace:
@@ -218,7 +216,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> str:
     args = _arguments()
-    _check_target(args.out)
+    check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     source = read_source(args.source, args.images, detector.settings.classes)

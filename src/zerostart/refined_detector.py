@@ -69,7 +69,7 @@ class Seen(NamedTuple):
     scores: Tensor
     """B×Q×K in [0, 1]; 0 where there is no query."""
     base: Tensor
-    """B×Q×K: the detector's own logits."""
+    """B×Q×K: the detector's own logits; 0 where the text replaces them."""
     delta: Tensor
     """B×Q×K: what the trained difference of the class head adds to them."""
     text: Tensor
@@ -158,7 +158,7 @@ class RefinedDetector(nn.Module):
             classes=classes,
             critical=info["info"]["critical"],
             prompts=prompts,
-            threshold=_read(root / "metrics/evaluate.json", "evaluate")["threshold"],
+            threshold=_thresholds(root / "metrics/evaluate.json"),
             test_flips=params.test_flips,
             merge_iou=params.merge_iou,
             version=_version(),
@@ -209,7 +209,9 @@ class RefinedDetector(nn.Module):
         seen = look(self.detector, pixel_values=torch.cat(mirrored))
         delta, text = self.fusion.contributions(seen["hidden"])
         base = seen["logits"]
-        refined = text + delta if self.fusion.config.mode == "replace" else base + delta + text
+        if self.fusion.config.mode == "replace":
+            base = torch.zeros_like(base)  # the text stands in its place
+        refined = base + delta + text
         # V·B×Q×C, view by view, to B×V×Q×C.
         refined, base, delta, text = (t.unflatten(0, (len(flips), -1)).transpose(0, 1) for t in (refined, base, delta, text))
         views = seen["boxes"].unflatten(0, (len(flips), -1))
@@ -291,6 +293,13 @@ def top_pairs(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def resized(image: Image.Image, size: int) -> np.ndarray:
     """An RGB image as the detector's input (3×size×size uint8), as in training: bilinear, without keeping the aspect ratio."""
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+
+
+def _thresholds(path: Path) -> Thresholds:
+    try:
+        return Thresholds.model_validate(_read(path, "evaluate")["threshold"])
+    except (KeyError, TypeError, ValidationError):
+        raise InputError(f"{path}: no thresholds of baseline and refined detector; the stage `evaluate` writes them") from None
 
 
 def _read(path: Path, stage: str) -> dict | list:

@@ -18,15 +18,16 @@ import optuna
 import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from tqdm import tqdm
 
 from zerostart.errors import InputError, run_stage
 from zerostart.params import Params, load_params
 from zerostart.sweep_space import Range, Sweep, changed, combinations, distributions, load_sweep
-from zerostart.trials import SWEPT, load_inputs, run_trials
+from zerostart.trials import SWEPT, Inputs, load_inputs, run_trials
 
-STANDING = (TrialState.COMPLETE, TrialState.WAITING)
+DIVERGED = "diverged"
+"""Attribute of a failed trial that need not be tried again."""
 
 
 def open_study(sweep: Sweep, params: Params, path: Path, journal: Path) -> optuna.Study:
@@ -39,7 +40,6 @@ def open_study(sweep: Sweep, params: Params, path: Path, journal: Path) -> optun
     }
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
-        sampler=samplers[sweep.sampler](seed=params.seed),
         study_name=path.stem,
         direction="maximize",
         load_if_exists=True,
@@ -48,14 +48,21 @@ def open_study(sweep: Sweep, params: Params, path: Path, journal: Path) -> optun
     if study.user_attrs.setdefault("about", about) != about:
         raise InputError(f"{journal}: begun with other parameters, values or data; delete it to begin anew")
     study.set_user_attr("about", about)
+    study.sampler = samplers[sweep.sampler](seed=params.seed + len(study.trials))  # a resumed one would draw the same again
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # of a killed sweep
     if sweep.sampler == "grid":
-        known = [trial.params or trial.system_attrs["fixed_params"] for trial in study.get_trials(states=STANDING)]
+        known = [trial.params for trial in finished(study)]
+        known += [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=(TrialState.WAITING,))]
         for combination in combinations(sweep):
             if combination not in known:
                 study.enqueue_trial(combination)
     return study
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that have a score, and those that cannot have one."""
+    return [trial for trial in study.trials if trial.state == TrialState.COMPLETE or DIVERGED in trial.user_attrs]
 
 
 def _fingerprint(sweep: Sweep, params: Params) -> str:
@@ -70,15 +77,30 @@ def run_sweep(sweep: Sweep, params: Params, study: optuna.Study, path: Path) -> 
     """Run the trials that are missing, `at_once` in one batch."""
     inputs, space = load_inputs(params), distributions(sweep)
     total = sweep.trials or len(combinations(sweep))
-    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    done = len(finished(study))
     with tqdm(total=total, initial=done, unit="trial", disable=None) as progress:
         while done < total:
             asked = [study.ask(space) for _ in range(min(sweep.at_once, total - done))]
-            scores = run_trials([changed(params, trial.params, path) for trial in asked], inputs)
-            for trial, found in zip(asked, scores, strict=True):
-                _tell(study, trial, found)
+            _run(study, asked, [changed(params, trial.params, path) for trial in asked], inputs)
             done += len(asked)
             progress.update(len(asked))
+
+
+def _run(study: optuna.Study, asked: list[Trial], trials: list[Params], inputs: Inputs) -> None:
+    """Run trials together; if one of them diverges, each alone, so that it does not take the others with it."""
+    try:
+        scores = run_trials(trials, inputs)
+    except InputError as error:
+        if len(asked) > 1:
+            for trial, params in zip(asked, trials, strict=True):
+                _run(study, [trial], [params], inputs)
+            return
+        print(f"{', '.join(assignments(asked[0].params)[1::2])}: {error}")
+        asked[0].set_user_attr(DIVERGED, True)
+        study.tell(asked[0], state=TrialState.FAIL)
+        return
+    for trial, found in zip(asked, scores, strict=True):
+        _tell(study, trial, found)
 
 
 def _tell(study: optuna.Study, trial: Trial, found: dict[str, float]) -> None:
@@ -115,6 +137,8 @@ def main(arguments: list[str] | None = None) -> str:
     study = open_study(sweep, params, path, path.with_suffix(".journal"))
     run_sweep(sweep, params, study, path)
     best = sorted(study.get_trials(states=(TrialState.COMPLETE,)), key=lambda trial: -trial.value)
+    if not best:
+        raise InputError(f"{path}: every trial diverged; lower learning rates are expected")
     for trial in best[:5]:
         print(f"{trial.value:.4f}  {', '.join(f'{name}={value}' for name, value in trial.params.items())}")
     if not options.only_print:

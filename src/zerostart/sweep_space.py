@@ -12,10 +12,11 @@ from zerostart.errors import InputError
 from zerostart.params import Count, FrozenModel, Number, Params, explain_problems
 
 Value = bool | int | float | str
+Values = Annotated[list[Value], Field(min_length=1)]
 
 
 class Range(FrozenModel):
-    """Numbers from `low` to `high`; whole ones where both bounds are."""
+    """Numbers from `low` to `high`; whole ones where the parameter is a whole number."""
 
     low: Number
     high: Number
@@ -37,7 +38,7 @@ class Sweep(FrozenModel):
     """How many; a grid has as many as there are combinations."""
     at_once: Count = 8
     """Trials that are trained as one batch; `tpe` learns from them after each batch."""
-    parameters: Annotated[dict[str, list[Value] | Range], Field(min_length=1)]
+    parameters: Annotated[dict[str, Values | Range], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _can_be_sampled(self) -> Self:
@@ -82,12 +83,14 @@ def combinations(sweep: Sweep) -> list[dict[str, Value]]:
 
 def distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
     """The search space in Optuna's terms."""
-    return {name: _distribution(space) for name, space in sweep.parameters.items()}
+    return {name: _distribution(name, space) for name, space in sweep.parameters.items()}
 
 
-def _distribution(space: list[Value] | Range) -> BaseDistribution:
+def _distribution(name: str, space: list[Value] | Range) -> BaseDistribution:
     if not isinstance(space, Range):
         return CategoricalDistribution(space)
-    if space.low.is_integer() and space.high.is_integer():
+    group, _, key = name.rpartition(".")
+    model = Params.model_fields[group].annotation if group else Params
+    if model.model_fields[key].annotation is int:
         return IntDistribution(int(space.low), int(space.high), log=space.log)
     return FloatDistribution(space.low, space.high, log=space.log)

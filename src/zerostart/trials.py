@@ -46,7 +46,8 @@ def run_trials(trials: list[Params], inputs: Inputs) -> list[dict[str, float]]:
     fusions = [starting_fusion(params, inputs.classes) for params in trials]
     groups: dict[str, list[int]] = {}
     for index, (fusion, params) in enumerate(zip(fusions, trials, strict=True)):
-        groups.setdefault(f"{fusion.config} {_schedule(params, 0)} {params.epochs}", []).append(index)
+        alone = index if params.projector == "mlp" and params.dropout else None  # one draw of dropout serves a whole stack
+        groups.setdefault(f"{fusion.config} {_schedule(params, 0)} {params.epochs} {alone}", []).append(index)
     found: dict[int, dict[str, float]] = {}
     for members in groups.values():
         results = _run_alike([fusions[index] for index in members], [trials[index] for index in members], inputs)

@@ -22,6 +22,7 @@ class TunedDecoder(nn.Module):
     def __init__(self, detector: Deimv2ForObjectDetection, fusion: Fusion):
         super().__init__()
         self.detector, self.fusion = without_encoder(detector), fusion
+        self.detector.config.auxiliary_loss = True  # without, the library takes denoising queries for ordinary ones
         for name, parameter in self.detector.named_parameters():
             parameter.requires_grad_(not name.startswith(NOT_TRAINED))
 
