@@ -61,9 +61,11 @@ def starting_weights(init: str | Path) -> dict[str, Tensor]:
     if not Path(init).is_dir():
         return read_official_checkpoint(init)
     try:
-        return load_file(Path(init) / "model.safetensors")
+        weights = load_file(Path(init) / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise InputError(f"{init}: no readable model.safetensors: {str(error).splitlines()[0]}") from None
+    # Frozen batch norms have no such counter, and others do not need it.
+    return {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
 
 
 def new_state(params: TrainingParams, classes: list[str], device: torch.device) -> TrainingState:
