@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from zerostart.params import Params
 
@@ -79,6 +80,14 @@ PIPELINES = {
 def test_dependencies_of_the_other_pipelines(script):
     pipeline, name = PIPELINES[script]
     stage = yaml.safe_load((ROOT / f"pipelines/{pipeline}/dvc.yaml").read_text())["stages"][name]["do"]
-    assert stage["cmd"] == f"PYTHONPATH=src python {script} ${{item}}"
+    assert stage["cmd"] in (f"PYTHONPATH=src python {script} ${{{name}}}" for name in ("item", "key"))
     modules = {f"src/zerostart/{module}.py" for module in imported_modules(ROOT / script)}
     assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {script}
+
+
+def test_a_block_of_parameters_is_a_stage_of_the_detector_pipeline():
+    folder = ROOT / "pipelines/detector"
+    blocks = yaml.safe_load((folder / "params.yaml").read_text())["datasets"]
+    stages = Repo(ROOT).stage.load_all(str(folder / "dvc.yaml"))
+    assert {stage.name for stage in stages} == {f"detector@{name}" for name in blocks}
+    assert {stage.cmd.split()[-1] for stage in stages} == set(blocks)
