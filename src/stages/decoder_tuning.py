@@ -79,8 +79,8 @@ def stored(split: str, view: int) -> np.ndarray:
 
 
 def fingerprint(decoder: TunedDecoder, splits: list[dict], params: Params) -> str:
-    """What a training depends on, except how long it may take: only the same one is resumed."""
-    given = params.model_dump(mode="json", exclude={"epochs": True, "patience": True, "decoder": {"launcher"}})
+    """What a training depends on: only the same one is resumed."""
+    given = params.model_dump(mode="json", exclude={"decoder": {"launcher"}})
     value = hashlib.sha256(json.dumps([given, splits]).encode() + (BASELINE / "model.safetensors").read_bytes())
     for tensor in decoder.state_dict().values():
         value.update(tensor.cpu().numpy().tobytes())

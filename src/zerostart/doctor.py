@@ -36,7 +36,10 @@ class Finding(NamedTuple):
 def examine() -> Iterator[Finding]:
     """Look at Python, packages, GPU, parameters, data, baseline, text encoder and DVC's state, one after the other."""
     yield python()
-    yield packages(Path("requirements.lock").read_text(encoding="utf-8").splitlines())
+    lock = Path("requirements.lock")
+    if not lock.is_file():
+        raise InputError(f"{lock}: no such file here; the root of a checkout is expected")
+    yield packages(lock.read_text(encoding="utf-8").splitlines())
     yield gpu()
     try:
         params = load_params()

@@ -22,7 +22,8 @@ CHUNK = 16
 """Images that are merged at once; bounds the memory of their IoUs."""
 ROUNDS = 24
 """Rounds that find the leaders in an exported graph, which cannot loop until nothing changes. The longest chain in val and test
-of synthetic and neu-det takes 11; a longer one than 24 would leave a query too many in its place, nothing worse."""
+of synthetic and neu-det takes 11; a longer one than 24 would leave a query too many in its place, nothing worse. Even: after
+an odd number a query may be without a leader."""
 
 
 class Merged(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zerostart.any_image import open_rgb
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file
 from zerostart.retrieval.case_index import CaseIndex, open_index
@@ -57,7 +58,7 @@ class Search:
     def _query(self, image: str | Path | Image.Image | None, text: str | None) -> np.ndarray:
         parts = []
         if image is not None:
-            opened = image if isinstance(image, Image.Image) else read_picture(image)
+            opened = open_rgb(image)
             parts.append(self.embedder.embed_images([("of the query", lambda: opened)]))
         if text is not None:
             if not text.strip():
@@ -81,23 +82,19 @@ def open_search(folder: str | Path = INDEX) -> Search:
     return Search(index, embedder)
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """A picture as RGB; raises InputError when it cannot be read."""
-    try:
-        with Image.open(path) as file:
-            return file.convert("RGB")
-    # Pillow reports a broken PNG as a SyntaxError or ValueError, and a size that could exhaust memory in its own way.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from None
-
-
 def hit_tiles(hits: Sequence[Hit]) -> list[Tile]:
     """The results as cells of a picture sheet."""
-    return [Tile(read_picture(hit.picture), f"{hit.distance:.3f}  {hit.context}") for hit in hits]
+    return [Tile(open_rgb(hit.picture), f"{hit.distance:.3f}  {hit.context}") for hit in hits]
 
 
 def main(arguments: Sequence[str] | None = None) -> str:
     options = _parse(arguments)
+    if options.k < 1:
+        raise InputError(f"-k is {options.k}; at least 1 is expected")
+    if options.image:
+        open_rgb(options.image)  # before models are loaded
+    if Path(options.sheet).suffix.lower() != ".png" or Path(options.sheet).is_dir():
+        raise InputError(f"--sheet is {options.sheet}; the name of a .png file is expected")
     given: dict[str, list[Value]] = {
         "vehicle_zone": options.zone,
         "damage_type": options.damage,
@@ -108,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     hits = open_search(options.index).find(options.image, options.text, options.k, filters)
     if not hits:
         return "no case on record passes the filters"
-    asked = Tile(read_picture(options.image) if options.image else None, options.text or "query")
+    asked = Tile(open_rgb(options.image) if options.image else None, options.text or "query")
     with output_file(options.sheet) as path:
         draw_sheet([[asked, *hit_tiles(hits)]], options.text or "Query and results").save(path, format="PNG")
     lines = [f"{rank:3d}  {hit.distance:.3f}  {hit.crop_id}  {hit.context}" for rank, hit in enumerate(hits, 1)]

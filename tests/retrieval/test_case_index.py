@@ -1,5 +1,7 @@
 """The index gives k allowed cases whenever there are k, equals exact search where it says so, and opens only as a whole."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,3 +99,21 @@ def test_a_damaged_configuration(folders, content):
     (folders / "one" / CONFIG).write_text(content)
     with pytest.raises(InputError, match=r"config.json: not a configuration as the stage `index` writes it"):
         open_index(folders / "one")
+
+
+def test_more_than_there_are_can_be_asked_for():
+    rows, distances = INDEX.search(QUERIES, 1000, None)
+    assert rows.shape == (12, 1000)
+    assert ((rows >= 0).sum(axis=1) == 800).all()
+    assert np.isinf(distances[:, 800:]).all()
+
+
+def test_an_index_of_another_kind_or_without_checksums_does_not_open(tmp_path):
+    INDEX.save(tmp_path / "index")
+    config = json.loads((tmp_path / "index" / CONFIG).read_text())
+    (tmp_path / "index" / CONFIG).write_text(json.dumps(config | {"index": config["index"] | {"kind": "flat"}}))
+    with pytest.raises(InputError, match=r"800 vectors \(IndexHNSWFlat\) beside 800 cases and kind flat; run"):
+        open_index(tmp_path / "index")
+    (tmp_path / "index" / CONFIG).write_text(json.dumps(config | {"sha256": {}}))
+    with pytest.raises(InputError, match=r"not a configuration as the stage `index` writes it \(KeyError\)"):
+        open_index(tmp_path / "index")

@@ -59,3 +59,11 @@ def test_bad_annotations(tmp_path, changes, message):
 
 def test_a_missing_file(tmp_path):
     assert refusal(tmp_path) == "train.json: no such file; COCO annotations are expected there"
+
+
+def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):
+    write(tmp_path, images=[{"id": 7, "file_name": "same.jpg"}])
+    message = "val.json, image 7: images/same.jpg is that of train.json, image 7 as well; each photo is expected once"
+    assert refusal(tmp_path) == message
+    write(tmp_path, images=[{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}])
+    assert refusal(tmp_path) == "train.json, image 7: two images have this id; each id is expected once"

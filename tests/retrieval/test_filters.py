@@ -49,3 +49,8 @@ def test_unknown_filters_and_values_list_the_valid_ones(filters, message):
     with pytest.raises(InputError) as caught:
         allowed_cases(TABLE, filters)
     assert str(caught.value).startswith(message)
+
+
+def test_a_filter_without_a_value_is_refused():
+    with pytest.raises(InputError, match=r"^filter 'damage_type' has no value; at least one is expected$"):
+        allowed_cases(TABLE, {"damage_type": []})

@@ -141,8 +141,8 @@ def test_a_sentence_with_filters(in_done):
         (["--text", "dent " * 300], "words) is longer than the context of 'adapter'"),
         (["--text", " "], "the text is empty; a sentence is expected"),
         ([], "a query is a picture (--image), a sentence (--text) or both"),
-        (["--image", "nowhere.jpg"], "nowhere.jpg: not a readable picture"),
-        (["--image", "metrics/retrieval.json"], "metrics/retrieval.json: not a readable picture"),
+        (["--image", "nowhere.jpg"], "nowhere.jpg: no such image"),
+        (["--image", "metrics/retrieval.json"], "metrics/retrieval.json: not a readable image"),
         (["--text", "a dent", "--index", "nowhere"], "nowhere/config.json: no such file; the stage `index` writes it"),
     ],
 )

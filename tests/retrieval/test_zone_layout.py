@@ -101,3 +101,17 @@ def test_a_share_of_the_damaged_and_of_the_clean_is_held_out():
     assert [sum(bool(p.damages) == damaged for p in held) for damaged in (True, False)] == [2, 3]
     assert sum(photo.split == RECORD for photo in hold_out(photos, 0.25, seed=3)) == 15
     assert hold_out(photos, 0.25, 3) == hold_out(photos, 0.25, 3) != hold_out(photos, 0.25, 4)
+
+
+def test_a_damaged_photo_without_a_polygon_is_refused(tmp_path):
+    write(tmp_path)
+    assert (
+        refusal(tmp_path) == f"{KO}_labelDANO_modificado.json: no polygon found; a 'ko' photo is expected to have at least one"
+    )
+
+
+def test_a_coordinate_that_is_no_number_is_refused(tmp_path):
+    write(tmp_path, shapes=[("2", TRIANGLE)])
+    path = tmp_path / f"{KO}_labelDANO_modificado.json"
+    path.write_text(path.read_text().replace("50", "1e999"))
+    assert "finite" in refusal(tmp_path)

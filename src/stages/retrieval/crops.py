@@ -21,6 +21,7 @@ from zerostart.retrieval.zone_layout import read_zone_photos
 
 OUTPUT = Path("data/retrieval/crops")
 JPEG_QUALITY = 95
+EXIF_ORIENTATION = 0x0112
 
 
 def main() -> str:
@@ -30,6 +31,7 @@ def main() -> str:
     sizes = read_image_files(folder, {photo.source: photo.annotation for photo in photos})
     for photo in photos:
         _check_boxes(photo, sizes[photo.source].size)
+        _check_upright(folder / photo.source)
     detector = load_vehicle_detector(params.vehicle_detector)
     with output_folder(OUTPUT) as output, _workers() as pool:
         (output / "images").mkdir()
@@ -83,6 +85,14 @@ def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
                 f"{photo.annotation}: a {damage.type} reaches to ({right:.0f}, {bottom:.0f}) from ({left:.0f}, {top:.0f}); "
                 f"the photo is {size[0]}×{size[1]} pixels"
             )
+
+
+def _check_upright(path: Path) -> None:
+    """Annotation tools turn such a photo before polygons are drawn on it, or not: nobody can tell from the file."""
+    with Image.open(path) as file:
+        orientation = file.getexif().get(EXIF_ORIENTATION, 1)
+    if orientation != 1:
+        raise InputError(f"{path}: its EXIF orientation is {orientation}; photos whose pixels are stored upright are expected")
 
 
 def _said(source: str | None, detector: FindVehicle | None, vehicles: int, photos: int) -> str:

@@ -21,7 +21,7 @@ def true_sentences(row: Mapping[str, Any], words: Words) -> list[str]:
     """
     said, zone = sentences(row, words), words.zones[row["vehicle_zone"]]
     if not row["has_damage"]:
-        return [context(row, words), said["clean"], said["place"], f"{zone}, no visible damage", "no visible damage"]
+        return [context(row, words), said["clean"], said["place"], f"{zone}, {words.undamaged}", words.undamaged]
     damages = [damage_words(row, words), *(words.damages[name][0] for name in row["damage_types"])]
     told = [context(row, words), said["damage"], said["place"], *damages, *(f"{damage}, {zone}" for damage in damages)]
     return list(dict.fromkeys(told))
@@ -63,7 +63,8 @@ def train_adapter(crops: TrainingCrops, params: AdapterParams, seed: int) -> tup
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=params.lr, weight_decay=params.weight_decay)
     size = min(params.batch_size, len(crops.truth))
     steps = params.epochs * (len(crops.truth) // size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.lr, total_steps=steps + 1, pct_start=0.1)
+    total = steps + 2 if steps == 9 else steps + 1  # of ten, the first tenth would be one step, by which it divides by zero
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.lr, total_steps=total, pct_start=0.1)
     history = []
     for epoch in range(1, params.epochs + 1):
         batches = torch.randperm(len(crops.truth)).split(size)

@@ -68,6 +68,10 @@ class CaseIndex:
         selector = _selector(allowed)
         if count == 0:
             return np.full((len(queries), k), -1), np.full((len(queries), k), np.inf, np.float32)
+        if k > len(self.cases):
+            rows, distances = self.search(queries, len(self.cases), allowed)
+            wider = ((0, 0), (0, k - len(self.cases)))
+            return np.pad(rows, wider, constant_values=-1), np.pad(distances, wider, constant_values=np.inf)
         if self.params.kind == "flat" or (allowed is not None and count <= self.params.exact_below):
             rows, similarity = self._nearest(queries, k, selector)
             return rows, _distances(similarity, rows)
@@ -104,20 +108,30 @@ def open_index(folder: str | Path) -> CaseIndex:
     folder = Path(folder)
     try:
         config = json.loads((folder / CONFIG).read_text())
-        for name, expected in config.pop("sha256").items():
-            if _sha256(folder / name) != expected:
+        sums = config.pop("sha256")
+        for name in (VECTORS, CASES, PROBE):
+            if _sha256(folder / name) != sums[name]:
                 raise InputError(f"{folder / name}: not the file that {CONFIG} was written with; run the stage `index` again")
         params = IndexParams(**config.pop("index"))
         about = {key: config[key] for key in ABOUT}
         vectors = faiss.read_index(str(folder / VECTORS))
         probe = np.load(folder / PROBE, allow_pickle=False)
-    except FileNotFoundError as error:
+    except InputError:  # which is a ValueError
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{error.filename}: no such file; the stage `index` writes it") from None
-    except (json.JSONDecodeError, ValidationError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{folder / CONFIG}: not a configuration as the stage `index` writes it ({type(error).__name__})"
         ) from None
-    return CaseIndex(vectors, read_table(folder / CASES, "index"), probe, params, about)
+    cases = read_table(folder / CASES, "index")
+    if vectors.ntotal != len(cases) or isinstance(vectors, faiss.IndexHNSW) != (params.kind == "hnsw"):
+        kind = type(vectors).__name__
+        raise InputError(
+            f"{folder}: {vectors.ntotal} vectors ({kind}) beside {len(cases)} cases and kind {params.kind};"
+            " run the stage `index` again"
+        )
+    return CaseIndex(vectors, cases, probe, params, about)
 
 
 def _selector(allowed: np.ndarray | None) -> faiss.IDSelector | None:

@@ -44,9 +44,16 @@ def read_coco_photos(folder: Path) -> list[Photo]:
     """All photos of the three files, in their order.
 
     Raises InputError naming file and record for a missing or malformed file, an unknown image or category, a category
-    that is no damage type, and a polygon with fewer than three points.
+    that is no damage type, a photo or an image id that is there twice, and a polygon with fewer than three points.
     """
-    return [photo for name in SPLITS for photo in _read_split(folder / f"{name}.json", SPLITS[name])]
+    photos: dict[str, Photo] = {}
+    for name in SPLITS:
+        for photo in _read_split(folder / f"{name}.json", SPLITS[name]):
+            if photo.source in photos:
+                first = photos[photo.source].annotation
+                raise InputError(f"{photo.annotation}: {photo.source} is that of {first} as well; each photo is expected once")
+            photos[photo.source] = photo
+    return list(photos.values())
 
 
 def _read_split(path: Path, split: str) -> list[Photo]:
@@ -58,6 +65,9 @@ def _read_split(path: Path, split: str) -> list[Photo]:
         raise InputError(f"{path}: not a COCO file with polygons: {explain_problems(error, kind='key')}") from None
     categories = {category.id: category.name for category in coco.categories}
     damages: dict[int, list[Damage]] = {image.id: [] for image in coco.images}
+    if len(damages) < len(coco.images):
+        repeated = next(image.id for n, image in enumerate(coco.images) if image.id in {one.id for one in coco.images[:n]})
+        raise InputError(f"{path}, image {repeated}: two images have this id; each id is expected once")
     for annotation in coco.annotations:
         where = f"{path}, annotation {annotation.id}"
         if annotation.image_id not in damages or annotation.category_id not in categories:

@@ -23,6 +23,7 @@ class Words(FrozenModel):
     damage: str
     severity: str
     clean: str
+    undamaged: str
     and_: str
     areas: dict[str, str]
     zones: dict[str, str]

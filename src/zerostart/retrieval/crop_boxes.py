@@ -51,7 +51,7 @@ def clean_tiles(
         for left in _starts(region[0], region[2], tile, overlap):
             box = (left, top, min(left + tile, region[2]), min(top + tile, region[3]))
             area = (box[2] - box[0]) * (box[3] - box[1])
-            if _shared(box, vehicle) >= vehicle_share * area and not any(_shared(box, other) > 0 for other in avoid):
+            if 0 < area <= _shared(box, vehicle) / vehicle_share and not any(_shared(box, other) > 0 for other in avoid):
                 yield box
 
 

@@ -28,6 +28,8 @@ def allowed_cases(table: pa.Table, filters: Filters) -> np.ndarray:
         if name not in VALID:
             raise InputError(f"filter '{name}' is unknown; {', '.join(VALID)} are valid")
         values = value if isinstance(value, list | tuple) else [value]
+        if not values:
+            raise InputError(f"filter '{name}' has no value; at least one is expected")
         wanted = pa.array([_checked(name, item) for item in values])
         passed &= _any_type(table, wanted) if name == "damage_type" else pc.is_in(table[name], wanted).to_numpy()
     return passed

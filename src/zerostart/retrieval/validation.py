@@ -85,14 +85,16 @@ def graph_recall(index: CaseIndex, queries: np.ndarray, k: int = 10) -> float:
 
 
 def respected_filters(index: CaseIndex, cases: Cases, queries: np.ndarray, k: int) -> float:
-    """Share of all filters and values under which every result is allowed and as many as possible, up to k, come back."""
-    respected = []
+    """Share of all filters and values under which every result has the value and as many as possible, up to k, come back."""
+    respected, table = [], index.cases.to_pylist()
     for name, values in VALID.items():
         for value in values:
             allowed = allowed_cases(index.cases, {name: value})
             rows = index.search(queries, k, allowed)[0]
+            fitting = [value in case["damage_types"] if name == "damage_type" else case[name] == value for case in table]
             returned = rows >= 0
-            respected.append(bool(allowed[rows[returned]].all() and (returned.sum(axis=1) == min(k, allowed.sum())).all()))
+            right = all(fitting[row] for row in rows[returned])
+            respected.append(bool(right and (returned.sum(axis=1) == min(k, sum(fitting))).all()))
     return float(np.mean(respected))
 
 

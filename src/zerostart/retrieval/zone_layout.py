@@ -18,7 +18,7 @@ _NAME = re.compile(r"(?P<stem>zona1_(?P<state>ko|ok)_2_3_\d+_zona_(?P<zone>\d+))
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)
 
     label: str
     points: list[tuple[float, float]]
@@ -34,7 +34,7 @@ def read_zone_photos(folder: Path) -> list[Photo]:
     """All photos of a folder, by name.
 
     Raises InputError naming the file for a name off the convention, a zone outside 1–10, a missing or malformed JSON
-    file, a label outside 1–9, a polygon with fewer than three points, and an `ok` photo with damage.
+    file, a label outside 1–9, a polygon with fewer than three points, an `ok` photo with damage and a `ko` photo without.
     """
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     return [_read_photo(path) for path in pictures]
@@ -59,6 +59,8 @@ def _read_photo(path: Path) -> Photo:
             ignored.append(box)
         else:
             damages.append(Damage(LABELS[int(shape.label)], UNKNOWN, box))
+    if name["state"] == "ko" and not damages and not ignored:
+        raise InputError(f"{annotation}: no polygon found; a 'ko' photo is expected to have at least one")
     if damages and name["state"] == "ok":
         raise InputError(f"{annotation}: {len(damages)} damage polygon(s) found; none is expected beside an 'ok' photo")
     return Photo(path.name, str(annotation), ZONES[zone], tuple(damages), tuple(ignored))
