@@ -46,6 +46,8 @@ def test_a_folder(pipeline):
     assert refined[0]["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=1e-3)
     assert refined[0]["file_name"] == "1.png" and refined[0]["image_id"] == 1
     assert set(refined[0]["logits"]) == {"detector", "head", "text"} and set(baseline[0]["logits"]) == {"detector"}
+    for name, part in (("detector", found[0].base), ("head", found[0].delta), ("text", found[0].text)):
+        assert list(refined[0]["logits"][name].values()) == pytest.approx(part[0].tolist(), abs=1e-4)
     assert refined[0]["prompt"] == list(settings().prompts[refined[0]["category"]])
 
 
