@@ -1,8 +1,11 @@
 """A refined detector small enough for tests, and the folder of a pipeline that would have made it."""
 
+import contextlib
 import json
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from tiny_detector import CLASSES, tiny_detector, write_images
@@ -46,6 +49,13 @@ def random_fusion(visual_dim=64, seed=0, **changes) -> Fusion:
 def refined_sample(tuned=False, **changes) -> RefinedDetector:
     detector = tiny_detector()
     return RefinedDetector(detector, random_fusion(), settings(**changes), tiny_detector(seed=1) if tuned else None)
+
+
+def run_command(module, folder, *arguments) -> str:
+    """What a command's `main` returns, run in a folder with arguments."""
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        return module.main()
 
 
 def write_pipeline(root, tuned=False, **changes) -> Params:

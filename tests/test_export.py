@@ -1,12 +1,9 @@
 """Exported graphs give what the detector gives, in their own runtime and at any batch size; what does not is not kept."""
 
-import contextlib
-import sys
-
 import numpy as np
 import pytest
 import torch
-from refined_sample import refined_sample, write_pipeline
+from refined_sample import refined_sample, run_command, write_pipeline
 from tiny_detector import QUERIES, random_pixels
 
 from zerostart import export as export_module
@@ -15,12 +12,6 @@ from zerostart.errors import InputError
 from zerostart.export_graph import Graph, write_onnx
 from zerostart.exported import open_export
 from zerostart.merged_views import merge_queries
-
-
-def run(module, folder, *arguments):
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        return module.main()
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +26,9 @@ def exports(pipeline):
     """Folder of each export, made by the command."""
     formats = [("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8"), ("openvino", "fp32"), ("safetensors", "fp32")]
     for kind, precision in formats:
-        sentence = run(export_module, pipeline, "--format", kind, "--precision", precision, "--out", f"{kind}-{precision}")
+        sentence = run_command(
+            export_module, pipeline, "--format", kind, "--precision", precision, "--out", f"{kind}-{precision}"
+        )
         assert "largest difference to the detector on 3 images of val" in sentence
     return pipeline
 
@@ -58,7 +51,7 @@ def test_metadata_and_score(exports, kind):
     about = open_export(exports / kind).metadata
     assert about["classes"] == ["crack", "dent", "scratch"] and about["threshold"] == {"baseline": 0.3, "refined": 0.2}
     assert about["image_size"] == 64 and "RGB" in about["input"] and about["dataset"] == "parts"
-    assert f"{kind} on test: mAP 0." in run(score_module, exports, kind)
+    assert f"{kind} on test: mAP 0." in run_command(score_module, exports, kind)
 
 
 def test_reduced_precision_is_smaller_and_near(exports):
@@ -101,7 +94,7 @@ def test_a_graph_that_differs_is_not_kept(pipeline, monkeypatch):
 
     monkeypatch.setattr(export_module, "write_onnx", lambda graph, path: write_onnx(Wrong(graph.refined), path))
     with pytest.raises(InputError, match=r"differs from the detector by 0\.01 on real images; at most 0\.001"):
-        run(export_module, pipeline, "--format", "onnx", "--out", "wrong")
+        run_command(export_module, pipeline, "--format", "onnx", "--out", "wrong")
     assert not list(pipeline.glob("*wrong*")) and not list(pipeline.glob(".tmp*"))
 
 
@@ -117,7 +110,7 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
         ("--format", "onnx", "--checkpoint", tmp_path, "--out", tmp_path / "x"): "not a readable fusion checkpoint",
     }.items():
         with pytest.raises(InputError, match=message):
-            run(export_module, pipeline, *arguments)
+            run_command(export_module, pipeline, *arguments)
     with pytest.raises(InputError, match=r"no model\.onnx, model\.xml, refined\.json there"):
         open_export(tmp_path)
     for name in ("model.onnx", "model.xml"):

@@ -1,13 +1,11 @@
 """Predictions of folders and COCO files, tiles of large images, and what is refused."""
 
-import contextlib
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from refined_sample import refined_sample, settings, write_pipeline
+from refined_sample import refined_sample, run_command, settings, write_pipeline
 from tiny_detector import CLASSES
 
 from zerostart import predict as predict_module
@@ -18,9 +16,7 @@ from zerostart.tiling import BORDER, merge_tiles, tiles
 
 
 def predict(folder, *arguments):
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["predict", *map(str, arguments)])
-        return predict_module.main()
+    return run_command(predict_module, folder, *arguments)
 
 
 @pytest.fixture(scope="module")

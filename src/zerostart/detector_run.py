@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-import yaml
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -20,7 +19,7 @@ from zerostart.detector_training import TrainingParams, TrainingState, make_opti
 from zerostart.errors import InputError
 from zerostart.images import image_batches
 from zerostart.official import load_official, read_official_checkpoint
-from zerostart.params import Lambdas, explain_problems
+from zerostart.params import Lambdas, explain_problems, read_yaml
 from zerostart.splits import split_targets
 from zerostart.synthetic import generate
 
@@ -30,7 +29,7 @@ EXTRA_SEED = 1_000_003
 
 def load_training_params(path: str | Path, dataset: str) -> TrainingParams:
     """The block of `dataset`; raises InputError naming the key that is unknown, missing or of a wrong type."""
-    blocks = yaml.safe_load(Path(path).read_text())["datasets"]
+    blocks = read_yaml(path, "the parameters of the detectors are")["datasets"]
     if dataset not in blocks:
         raise InputError(f"{path}: no block for the data set '{dataset}'; there are {', '.join(blocks)}")
     try:

@@ -1,7 +1,7 @@
 """params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -149,18 +149,23 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def read_params(path: str | Path, model: type[Model]) -> Model:
     """Read and check a parameter file; raises InputError naming each wrong key, its value and what was expected."""
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the parameters are expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, "the parameters are")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping of parameter names to values is expected")
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error)}") from None
+
+
+def read_yaml(path: str | Path, expected: str) -> Any:
+    """The content of a YAML file; raises InputError saying what was `expected` there when it is missing, or damaged."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {expected} expected there") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def explain_problems(error: ValidationError, kind: str = "parameter") -> str:

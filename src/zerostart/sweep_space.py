@@ -4,12 +4,11 @@ import itertools
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, ValidationError, model_validator
 
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Number, Params, explain_problems
+from zerostart.params import Count, FrozenModel, Number, Params, explain_problems, read_yaml
 
 Value = bool | int | float | str
 Values = Annotated[list[Value], Field(min_length=1)]
@@ -52,11 +51,7 @@ class Sweep(FrozenModel):
 def load_sweep(path: Path) -> Sweep:
     """Read and check the file of a sweep; raises InputError naming what is wrong."""
     try:
-        return Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a sweep is expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        return Sweep.model_validate(read_yaml(path, "a sweep is"))
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
 
