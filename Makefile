@@ -1,9 +1,14 @@
 # make repro                     run the experiment
 # make test                      lint and tests
+# make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
+# make report BASE=main          compare the workspace, or REVS="one two", with a branch, commit or experiment: report/
+# make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
 # make ablation DATASET=neu-det  does language help? every arm against its controls
-# make tagging                  image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
+# make tagging                   image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
+# make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
+# make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +19,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro test lint ablation tagging bench baseline clean FORCE
+.PHONY: help repro retrieval test lint report check-lock publish ablation tagging bench bench-retrieval baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -23,12 +28,27 @@ repro: $(INSTALLED)
 	dvc repro
 	@python -m zerostart.comparison
 
+retrieval: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.retrieval.params import PATH, load_retrieval_params as load; run_stage(lambda: load() and f"{PATH}: checked")'
+	dvc repro pipelines/retrieval/dvc.yaml
+
 test: $(INSTALLED) lint
 	pytest -q
 
 lint: $(INSTALLED)
 	ruff check --quiet
 	ruff format --check --quiet
+
+BASE ?= main
+report: $(INSTALLED)
+	@python -m zerostart.report $(BASE) $(REVS)
+
+check-lock: $(INSTALLED)
+	@python -m zerostart.staleness
+
+# In a workflow only: the report as the job's summary and as a comment.
+publish: $(INSTALLED)
+	@python -m zerostart.pull_request
 
 # Every refinement and every control on DATASET, at most ten minutes on two cores; a killed run goes on where it was.
 DATASET ?= synthetic
@@ -43,7 +63,12 @@ tagging: $(INSTALLED)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)
-	@for script in live_epoch experiment features scaling evaluation; do python bench/$$script.py || exit 1; done
+	@for script in live_epoch experiment features scaling evaluation decoder_epoch latency; do python bench/$$script.py || exit 1; done
+
+# A few minutes. Larger sizes, without building a graph (10 GB): python bench/retrieval_search.py --flat 1000000
+bench-retrieval: $(INSTALLED)
+	python bench/retrieval_embedding.py
+	python bench/retrieval_search.py
 
 # Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)
@@ -56,8 +81,12 @@ $(INSTALLED): FORCE
 	  $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+	  $(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "zerostart.pth").write_text("$(CURDIR)/src\n")' && \
 	  cp requirements.lock $@; }
 FORCE:
 
+doctor: $(INSTALLED)
+	@python -m zerostart.doctor
+
 clean:
-	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots
+	rm -rf .pytest_cache .ruff_cache .hypothesis dvc_plots report

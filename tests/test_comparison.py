@@ -29,6 +29,12 @@ def test_verdict_tells_mirror_images_from_training():
     assert "mirror" not in comparison.verdict(metrics(0.001, 0.2))
 
 
+def test_verdict_names_the_tuned_decoder_where_there_is_one():
+    found = metrics(0.001, 0.2)
+    found["composite_steps"]["decoder"] = {"delta": 0.01, "low": -0.02, "high": 0.04}
+    assert ", decoder tuning +0.0100 [-0.0200, +0.0400])" in comparison.verdict(found)
+
+
 def test_table_has_a_line_per_metric_and_the_interval_where_there_is_one():
     lines = comparison.table(metrics(-0.1, 0.1)).splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(comparison.METRICS)

@@ -201,3 +201,14 @@ def test_an_image_processor_that_cannot_be_followed_is_refused(ported, processor
     (folder / "preprocessor_config.json").write_text(processor)
     with pytest.raises(InputError, match=message):
         load_detector(folder, CLASSES)
+
+
+def test_a_detector_of_the_plain_port_is_the_same_after_it_was_saved_again(tmp_path):
+    tiny_detector(corrected=False).save_pretrained(tmp_path / "theirs")
+    processor = {"do_normalize": True, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.2, 0.3]}
+    (tmp_path / "theirs/preprocessor_config.json").write_text(json.dumps(processor | {"size": {"height": 64, "width": 64}}))
+    theirs = load_detector(tmp_path / "theirs", CLASSES)
+    save_detector(theirs, tmp_path / "ours")
+    again = load_detector(tmp_path / "ours", CLASSES)
+    with torch.no_grad():
+        assert torch.equal(again(random_pixels()).logits, theirs(random_pixels()).logits)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from zerostart import detector_run
 from zerostart.errors import InputError
 from zerostart.synthetic import CLASSES, generate
+from zerostart.weights import CLASS_HEADS
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -33,7 +36,7 @@ def workplace(tmp_path, monkeypatch):
     generate(tmp_path / "data/raw/synthetic", seed=3, images=60, workers=1)
     shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
     blocks = yaml.safe_load((ROOT / "pipelines/detector/params.yaml").read_text())
-    blocks["synthetic"] |= TINY | {"extra_images": 0}
+    blocks["datasets"]["synthetic"] |= TINY | {"extra_images": 0}
     (tmp_path / "pipelines/detector").mkdir(parents=True)
     (tmp_path / "pipelines/detector/params.yaml").write_text(yaml.safe_dump(blocks))
     return tmp_path
@@ -57,6 +60,20 @@ def test_detector_leaves_a_baseline_its_curve_and_its_metrics(workplace, monkeyp
 def test_shipped_parameters_are_valid():
     for dataset in ("synthetic", "neu-det"):
         detector_run.load_training_params(ROOT / "pipelines/detector/params.yaml", dataset)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_training_may_start_from_a_baseline_of_other_classes(frozen):
+    params = detector_run.load_training_params(ROOT / "pipelines/detector/params.yaml", "synthetic")
+    params = params.model_copy(update={"init": str(ROOT / "data/baselines/synthetic"), "freeze_batch_norm": frozen})
+    model = detector_run.new_state(params, ["bolt", "nut", "washer"], torch.device("cpu")).model
+    shipped = load_file(ROOT / "data/baselines/synthetic/model.safetensors")
+    own = model.state_dict()
+    compared = [name for name in shipped if not name.endswith("num_batches_tracked")]
+    other = {name for name in compared if not torch.equal(own[name], shipped[name])}
+    assert other and all(CLASS_HEADS.search(name) for name in other)
+    with pytest.raises(InputError, match=r"datasets: no readable model.safetensors"):
+        detector_run.starting_weights(ROOT / "data/datasets")
 
 
 def test_bad_parameters_are_named(workplace, monkeypatch):

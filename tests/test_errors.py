@@ -10,6 +10,13 @@ def test_a_stage_prints_its_line(capsys):
     assert capsys.readouterr() == ("models/warmup: epoch 3 chosen\n", "")
 
 
+def test_what_takes_a_while_says_how_long_it_took(capsys, monkeypatch):
+    now = iter([100.0, 112.4])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    run_stage(lambda: "models/warmup: epoch 3 chosen")
+    assert capsys.readouterr().out == "models/warmup: epoch 3 chosen [12 s]\n"
+
+
 def test_bad_input_ends_in_one_sentence():
     def stage():
         raise InputError("params.yaml: unknown parameter 'alhpa'")

@@ -141,7 +141,7 @@ def test_same_bytes_twice(stage):
     stage.module.main()
     first = {path: path.read_bytes() for folder in ("metrics", "plots") for path in Path(folder).rglob("*.*")}
     stage.module.main()
-    assert len(first) == 9
+    assert len(first) == 11
     assert all(path.read_bytes() == content for path, content in first.items())
 
 

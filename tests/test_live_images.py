@@ -84,7 +84,7 @@ def test_trained_live_is_trained_on_the_cache_and_the_detector_stays(world):
     boxes = [[4, 4, 30, 20], [10, 8, 20, 20], [2, 2, 50, 30]]
     annotations = [
         {"id": i + 1, "image_id": image["id"], "category_id": i % 3, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-        for i, (image, box) in enumerate(zip(coco["images"], boxes, strict=False))
+        for i, (image, box) in enumerate(zip(coco["images"][: len(boxes)], boxes, strict=True))
     ]
     categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES)]
     truth = coco | {"annotations": annotations, "categories": categories, "info": {"critical": CLASSES[:1]}}

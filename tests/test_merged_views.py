@@ -73,4 +73,4 @@ def test_empty_boxes_are_groups_of_their_own():
 def test_unflip_undoes_the_mirror(flip):
     boxes, _ = sample(0)
     mirrored = flip_targets([{"class_labels": torch.zeros(7), "boxes": torch.from_numpy(boxes[0])}], flip)[0]["boxes"].numpy()
-    np.testing.assert_allclose(unflip(mirrored, flip), boxes[0], atol=1e-6)
+    np.testing.assert_allclose(unflip(torch.from_numpy(mirrored), flip), boxes[0], atol=1e-6)

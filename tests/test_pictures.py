@@ -9,7 +9,8 @@ from PIL import Image
 
 from zerostart.frozen_box_metrics import FrozenBoxEvaluator
 from zerostart.operating_point import OperatingPoint
-from zerostart.pictures import BOX, CAPTION, COLUMNS, HEADER, LIMIT, OBJECT, PICTURE, TILE, Change, changes, draw_changes
+from zerostart.picture_sheet import BOX, CAPTION, COLUMNS, HEADER, LIMIT, OBJECT, PICTURE, TILE
+from zerostart.pictures import Change, changes, draw_changes
 
 
 def picture_of(image_id):

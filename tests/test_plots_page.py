@@ -21,6 +21,11 @@ REVISIONS = ["seed-0-alpha_init-0.05-descriptive-ensemble-minilm-grid-search-17"
 # Strings, as DVC reads them from a CSV; per template the columns for x and y, and rows in an order that is not alphabetical.
 SAMPLES = {
     "bars_by_class": ("AP", "class", [{"class": name, "detector": "refined", "AP": "0.5"} for name in ("dent", "crack")]),
+    "bars_by_strategy": (
+        "value",
+        "strategy",
+        [{"strategy": name, "metric": "precision", "value": "0.5", "low": "0.4", "high": "0.6"} for name in ("image", "text")],
+    ),
     "calibration": (
         "confidence",
         "precision",

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -35,7 +36,7 @@ PROMPTS = {
         "scratch": ["a bright groove"],
     },
 }
-STAGES = ("prompts", "text_embeddings", "warmup", "head_tuning", "evaluate")
+STAGES = ("prompts", "text_embeddings", "warmup", "head_tuning", "decoder_tuning", "evaluate")
 ZERO_START = {"epochs": {"warmup": 0, "head": 0}, "alpha_init": 0.0}
 TRAINED = {"epochs": {"warmup": 3, "head": 3}, "lr": {"warmup": 0.01, "fusion": 0.01, "head": 0.01}}
 
@@ -193,8 +194,7 @@ def test_text_embeddings_of_other_classes_are_refused(experiment):
 
 
 def test_stages_out_of_order_are_refused(experiment):
-    for stage in ("head_tuning", "evaluate"):
-        missing = {"head_tuning": "warmup", "evaluate": "head_tuning"}[stage]
+    for missing, stage in itertools.pairwise(("warmup", "head_tuning", "decoder_tuning", "evaluate")):
         with pytest.raises(InputError, match=f"^models/{missing}: not a readable fusion checkpoint"):
             run_stage(stage, experiment)
 

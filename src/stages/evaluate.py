@@ -1,37 +1,49 @@
 """Stage `evaluate`: judge baseline and refined detector on `test`, the only stage that reads it.
 
-The refined detector looks at mirror images as well (`test_flips`); `flips` is the baseline that does the same, so that it can
-be told what the mirror images gain and what the training gains. The thresholds of the operating points are chosen on `val`.
+The refined detector looks at mirror images as well (`test_flips`). Between it and the baseline stand the detectors that lack
+its last steps, so that it can be told what each step gains. The thresholds of the operating points are chosen on `val`.
 """
 
 import csv
-from collections.abc import Iterable
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
-from zerostart.bootstrap import Interval, paired_bootstrap, resampled_scores
+from zerostart.bootstrap import Interval, resampled_scores
 from zerostart.calibration import Bin, expected_calibration_error, reliability, scored_detections
-from zerostart.coco_metrics import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.coco_metrics import CocoMetrics, class_indices, class_names, detections, evaluate_coco, image_sizes
 from zerostart.comparison import table, verdict
+from zerostart.critical_objects import HEADER, critical_objects
+from zerostart.detector import load_detector
 from zerostart.errors import InputError, run_stage
-from zerostart.feature_cache import FLIPS, TEST_VIEWS, load_view, view_name
+from zerostart.feature_cache import FLIPS, TEST_VIEWS, View, load_view, view_name
+from zerostart.features import write_view
 from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes
 from zerostart.fusion_checkpoint import load_fusion
 from zerostart.merged_views import merge, unflip
 from zerostart.operating_point import OperatingPoint, best_threshold, confusion_rows
 from zerostart.outputs import output_file, write_json
+from zerostart.paired_samples import SEED, Scores, draw_scores, intervals, to_json
 from zerostart.params import Params, load_params
 from zerostart.pictures import changes, draw_changes
 from zerostart.refinement import refined_logits
 from zerostart.splits import read_split
 
-COCO, FEATURES, RAW, REFINEMENT = Path("data/coco"), Path("data/features"), Path("data/raw"), "models/head_tuning"
+COCO, FEATURES, RAW = Path("data/coco"), Path("data/features"), Path("data/raw")
+HEAD_TUNING, CHECKPOINT = Path("models/head_tuning"), Path("models/decoder_tuning")
 METRICS_FILE, PER_CLASS_FILE = Path("metrics/evaluate.json"), Path("metrics/per_class.json")
+SAMPLES_FILE = Path("metrics/bootstrap.json")
 PLOTS = Path("plots")
 DETECTORS = ("baseline", "refined")
+STEPS = ("flips", "training", "decoder")
+"""What makes the next detector of the one before it: mirror images, phases 1 and 2, and phase 3 if it tuned the decoder."""
 PR_STEP = 4
 """Every fourth of the 101 recall points of a precision-recall curve is written."""
 
@@ -44,7 +56,7 @@ class Split(NamedTuple):
     """N×DQ×4: Q queries of each of D detectors."""
     image_id: np.ndarray
     logits: dict[str, np.ndarray]
-    """`baseline`, `flips` and `refined`: N×DQ×K, minus infinity (no detection) at the other detectors' boxes."""
+    """From the baseline to the refined detector, step by step: N×DQ×K, minus infinity (no detection) at the others' boxes."""
     evaluator: FrozenBoxEvaluator
 
 
@@ -68,19 +80,16 @@ def main() -> str:
         threshold = best_threshold(val.evaluator, val.logits[name])
         reports[name] = judge(test, test.logits[name], threshold, critical, params)
     critical_indices = class_indices(test.evaluator.classes, critical)
-    flips = test.evaluator.match(test.logits["flips"])
 
-    def intervals(first: list[ClassMatches], second: list[ClassMatches]) -> dict[str, Interval]:
-        return paired_bootstrap(first, second, critical_indices, params.lambdas, params.bootstrap_samples, params.seed)
-
-    baseline, refined = (reports[name].matches for name in DETECTORS)
-    matches = (baseline, flips, refined)
+    matches = [test.evaluator.match(logits) for logits in test.logits.values()]
+    drawn = draw_scores(matches, critical_indices, params.lambdas, params.bootstrap_samples)
     composites = [composite_of(of_detector, critical_indices, params) for of_detector in matches]
     steps = {
-        name: {"delta": composites[i + 1] - composites[i]} | intervals(*matches[i : i + 2])["composite"]._asdict()
-        for i, name in enumerate(("flips", "training"))
+        name: {"delta": composites[i + 1] - composites[i]} | intervals(*drawn[i : i + 2])["composite"]._asdict()
+        for i, name in enumerate(STEPS[: len(matches) - 1])
     }
-    metrics = write_metrics(reports, intervals(baseline, refined), steps)
+    metrics = write_metrics(reports, intervals(drawn[0], drawn[-1]), steps)
+    write_samples(drawn[0], drawn[-1], params, len(test.image_id))
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
     print(table(metrics))
@@ -94,23 +103,53 @@ def load_split(name: str, params: Params) -> Split:
     if ground_truth["info"]["dataset"] != params.dataset:
         found = ground_truth["info"]["dataset"]
         raise InputError(f"{path}: made from the data set {found!r}; {params.dataset!r} (params.yaml) is expected")
-    numbers = TEST_VIEWS[params.test_flips]
-    views = [load_view(FEATURES, view_name(name, number)) for number in numbers]
-    fusion = load_fusion(REFINEMENT, [category["name"] for category in ground_truth["categories"]])
-    boxes = [unflip(view.boxes, FLIPS[number]) for number, view in zip(numbers, views, strict=True)]
-    detectors = {"baseline": (boxes[0], np.asarray(views[0].logits))}
-    for detector, logits in (
-        ("flips", [np.asarray(view.logits) for view in views]),
-        ("refined", [refined_logits(fusion, view) for view in views]),
-    ):
-        detectors[detector] = merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
+    classes = class_names(ground_truth)
+    fusion = load_fusion(CHECKPOINT, classes)
+    frozen = load_views(FEATURES, name, params)
+    image_id = np.asarray(frozen[0].image_id)
+    detectors = {
+        "baseline": (frozen[0].boxes, np.asarray(frozen[0].logits)),
+        "flips": merge_views(frozen, [np.asarray(view.logits) for view in frozen], params),
+    }
+    with tuned_views(name, ground_truth, classes, params) as views:
+        if views:
+            heads = load_fusion(HEAD_TUNING, classes)
+            detectors["head_tuning"] = merge_views(frozen, [refined_logits(heads, view) for view in frozen], params)
+        refined = [refined_logits(fusion, view) for view in views or frozen]
+        detectors["refined"] = merge_views(views or frozen, refined, params)
     boxes, logits = side_by_side(detectors)
-    image_id = np.asarray(views[0].image_id)
     try:
         evaluator = FrozenBoxEvaluator(boxes, image_id, ground_truth)
     except InputError as error:
         raise InputError(f"{FEATURES / name} and {path}: {error}") from None
     return Split(ground_truth, boxes, image_id, logits, evaluator)
+
+
+def load_views(folder: Path, name: str, params: Params) -> list[View]:
+    """The cached views of a split that are merged."""
+    return [load_view(folder, view_name(name, number)) for number in TEST_VIEWS[params.test_flips]]
+
+
+@contextmanager
+def tuned_views(name: str, coco: dict, classes: list[str], params: Params) -> Iterator[list[View]]:
+    """The same views as the detector with the tuned decoder has them; none if no decoder was tuned."""
+    if not (CHECKPOINT / "model.safetensors").is_file():
+        yield []
+        return
+    detector = load_detector(CHECKPOINT, classes)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory(dir="data", prefix=".tmp-tuned-") as folder:
+        for number in TEST_VIEWS[params.test_flips]:
+            path = Path(folder) / view_name(name, number)
+            write_view(path, detector, coco, RAW / params.dataset, FLIPS[number])
+        yield load_views(Path(folder), name, params)
+
+
+def merge_views(views: list[View], logits: list[np.ndarray], params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (N×Q×4) and logits (N×Q×K) of all views as one set of queries."""
+    flips = [FLIPS[number] for number in TEST_VIEWS[params.test_flips]]
+    boxes = [unflip(torch.from_numpy(np.array(view.boxes)), flip).numpy() for view, flip in zip(views, flips, strict=True)]
+    return merge(boxes, logits, params.merge_iou) if len(views) > 1 else (boxes[0], logits[0])
 
 
 def side_by_side(detectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -165,6 +204,19 @@ def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], st
     return refined | comparison
 
 
+def write_samples(baseline: Scores, refined: Scores, params: Params, images: int) -> None:
+    """Write the bootstrap samples, so that other revisions can be compared with this one (`zerostart.report`)."""
+    paired_by = {
+        "dataset": params.dataset,
+        "test": hashlib.sha256((COCO / "test.json").read_bytes()).hexdigest(),
+        "images": images,
+        "seed": SEED,
+        "samples": params.bootstrap_samples,
+        "lambdas": params.lambdas.model_dump(),
+    }
+    write_json(SAMPLES_FILE, paired_by | {"baseline": to_json(baseline), "refined": to_json(refined)}, digits=5)
+
+
 def write_plots(reports: dict[str, Report], classes: list[str]) -> None:
     """Write the tables behind the plots, in the order of the classes."""
     per_class, curves, calibration = [], [], []
@@ -192,7 +244,7 @@ def write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> Non
 
 
 def write_pictures(split: Split, reports: dict[str, Report], critical: list[str], raw: Path) -> None:
-    """Draw the critical objects that only one of the detectors finds."""
+    """List the critical objects, and draw those that only one of the detectors finds."""
     files = {image["id"]: raw / image["file_name"] for image in split.ground_truth["images"]}
 
     def open_image(image_id: int) -> Image.Image:
@@ -201,6 +253,8 @@ def write_pictures(split: Split, reports: dict[str, Report], critical: list[str]
         return Image.open(files[image_id])
 
     points = {name: report.point for name, report in reports.items()}
+    names = {image["id"]: image["file_name"] for image in split.ground_truth["images"]}
+    write_csv(PLOTS / "critical_objects.csv", HEADER, critical_objects(split.evaluator, points, critical, names))
     won, lost = changes(split.evaluator, split.logits, points, critical)
     titles = {"won": "Critical objects that only the refined detector finds"}
     titles["lost"] = "Critical objects that only the baseline finds"

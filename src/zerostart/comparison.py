@@ -7,6 +7,9 @@ from zerostart.errors import InputError, run_stage
 
 METRICS = ("mAP", "AP50", "AP75", "AR_critical", "composite", "mAP_without_normal", "critical_recall", "calibration_error")
 
+WORDS = {"flips": "mirror images", "training": "training", "decoder": "decoder tuning"}
+"""The steps from the baseline to the refined detector (`composite_steps` in metrics/evaluate.json)."""
+
 
 def table(metrics: dict) -> str:
     """metrics/evaluate.json as aligned text, one metric a line."""
@@ -23,8 +26,9 @@ def verdict(metrics: dict) -> str:
     """One sentence: what the test images say about the composite, and how sure it is."""
     low, high = (metrics["interval"]["composite"][bound] for bound in ("low", "high"))
     found = f"composite {metrics['delta']['composite']:+.4f}, 95 % interval [{low:+.4f}, {high:+.4f}]"
-    if any(metrics["composite_steps"]["flips"].values()):
-        found += f" (mirror images {step(metrics, 'flips')}, training {step(metrics, 'training')})"
+    steps = metrics["composite_steps"]
+    if any(steps["flips"].values()) or "decoder" in steps:
+        found += f" ({', '.join(f'{words} {step(metrics, name)}' for name, words in WORDS.items() if name in steps)})"
     if low <= 0 <= high:
         return f"{found}: it includes 0, so no difference is shown on these test images"
     return f"{found}: it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"

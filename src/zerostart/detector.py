@@ -57,6 +57,7 @@ def variant_config(variant: str, classes: list[str], image_size: int, num_querie
 
 def build_detector(config: Deimv2Config) -> Deimv2ForObjectDetection:
     """A detector with random weights (torch's global seed) that computes what the official code computes."""
+    config.official_decoder = True  # for `load_detector`: transformers' own loader does not make the corrections
     return _normalise_pixels(follow_official_code(Deimv2ForObjectDetection(config)))
 
 
@@ -77,7 +78,6 @@ def _normalise_pixels(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDetecti
 
 def save_detector(model: Deimv2ForObjectDetection, folder: Path) -> None:
     """Write `config.json` and `model.safetensors` (tied tensors once) of a detector of :func:`build_detector`."""
-    model.config.official_decoder = True  # transformers' own loader does not make the corrections
     model.save_pretrained(folder)
 
 
@@ -119,6 +119,8 @@ def _build_as_ported(config: Deimv2Config, folder: Path) -> Deimv2ForObjectDetec
         side = config.eval_size or [640, 640]
         height, width = (processor["size"][key] for key in ("height", "width")) if "size" in processor else side
         mean, std = (processor["image_mean"], processor["image_std"]) if processor.get("do_normalize") else (None, None)
+        if not path.is_file():  # a detector that was saved again
+            mean, std = getattr(config, "image_mean", None), getattr(config, "image_std", None)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not what an image processor writes ({type(error).__name__}: {error})") from None
     if height != width or height % 32:

@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-import yaml
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
@@ -18,7 +19,7 @@ from zerostart.detector_training import TrainingParams, TrainingState, make_opti
 from zerostart.errors import InputError
 from zerostart.images import image_batches
 from zerostart.official import load_official, read_official_checkpoint
-from zerostart.params import Lambdas, explain_problems
+from zerostart.params import Lambdas, explain_problems, read_yaml
 from zerostart.splits import split_targets
 from zerostart.synthetic import generate
 
@@ -28,7 +29,7 @@ EXTRA_SEED = 1_000_003
 
 def load_training_params(path: str | Path, dataset: str) -> TrainingParams:
     """The block of `dataset`; raises InputError naming the key that is unknown, missing or of a wrong type."""
-    blocks = yaml.safe_load(Path(path).read_text())
+    blocks = read_yaml(path, "the parameters of the detectors are")["datasets"]
     if dataset not in blocks:
         raise InputError(f"{path}: no block for the data set '{dataset}'; there are {', '.join(blocks)}")
     try:
@@ -54,6 +55,18 @@ def extra_images(count: int, size: int) -> tuple[Tensor, list[dict[str, Tensor]]
     return torch.cat(images), targets
 
 
+def starting_weights(init: str | Path) -> dict[str, Tensor]:
+    """The weights of a baseline folder of any classes, or of an official checkpoint; raises InputError when not readable."""
+    if not Path(init).is_dir():
+        return read_official_checkpoint(init)
+    try:
+        weights = load_file(Path(init) / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{init}: no readable model.safetensors: {str(error).splitlines()[0]}") from None
+    # Frozen batch norms have no such counter, and others do not need it.
+    return {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
+
+
 def new_state(params: TrainingParams, classes: list[str], device: torch.device) -> TrainingState:
     """The detector at the start of its training (random, or from `init` with new class heads), its EMA and optimiser."""
     torch.manual_seed(params.seed)
@@ -64,7 +77,7 @@ def new_state(params: TrainingParams, classes: list[str], device: torch.device) 
         config.weight_loss_fgl = config.weight_loss_ddf = 0.0
     model = build_detector(config)
     if params.init is not None:
-        load_official(model, read_official_checkpoint(params.init), params.init)
+        load_official(model, starting_weights(params.init), params.init)
     if params.freeze_batch_norm:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

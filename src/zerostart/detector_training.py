@@ -24,7 +24,7 @@ class TrainingParams(FrozenModel):
 
     variant: Literal["atto", "femto"]
     init: Name | None
-    """Official `.pth` checkpoint to start from; null means random weights."""
+    """Official `.pth` checkpoint or baseline folder (class heads only for as many classes); null: random weights."""
     image_size: Annotated[Integer, Field(ge=64, multiple_of=32)]
     """Side of the square input, pixels."""
     num_queries: Count

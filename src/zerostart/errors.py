@@ -1,6 +1,7 @@
 """The one exception for bad input, and the wrapper that turns it into a sentence and an exit code."""
 
 import sys
+import time
 from collections.abc import Callable
 
 
@@ -9,11 +10,14 @@ class InputError(ValueError):
 
 
 def run_stage(main: Callable[[], str]) -> None:
-    """Run a stage and print the one line it returns; an :class:`InputError` becomes one sentence and exit code 1.
+    """Run a stage, print its line and how long it took; an :class:`InputError` becomes one sentence and exit code 1.
 
     Everything else keeps its traceback: it is a defect of ours, not of the input.
     """
+    started = time.monotonic()
     try:
-        print(main())
+        line = main()
+        seconds = time.monotonic() - started
+        print(line if seconds < 1 else f"{line} [{seconds:.0f} s]")
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -41,7 +41,7 @@ def write_view(
     start = 0
     with tqdm(total=count, desc=folder.name, unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):
-            for name, tensor in look(model, pixel_values(batch.to(device).flip(axes))).items():
+            for name, tensor in look(model, pixel_values=pixel_values(batch.to(device).flip(axes))).items():
                 arrays[name][start : start + len(batch)] = tensor.cpu().numpy()
             start += len(batch)
             progress.update(len(batch))
@@ -49,9 +49,12 @@ def write_view(
         array.flush()
 
 
-def look(model: Deimv2ForObjectDetection, pixels: Tensor) -> dict[str, Tensor]:
-    """What the cache holds of images (B×3×S×S in [0, 1]): hidden B×Q×D_v, logits B×Q×K, and boxes B×Q×4 within the image."""
-    outputs = model(pixel_values=pixels)
+def look(model: Deimv2ForObjectDetection, **inputs: Tensor | None) -> dict[str, Tensor]:
+    """What the cache holds of images: hidden B×Q×D_v, logits B×Q×K, and boxes B×Q×4 within the image.
+
+    inputs: `pixel_values` (B×3×S×S in [0, 1]) or, for a detector without its encoder, `inputs_embeds` (encoder_outputs.py).
+    """
+    outputs = model(**inputs)
     return {
         "hidden": outputs.last_hidden_state,
         "logits": outputs.logits,

@@ -100,11 +100,16 @@ class Fusion(nn.Module):
 
     def forward(self, hidden: Tensor, base_logits: Tensor) -> Tensor:
         """Refined logits (…×K) from query features (…×D_v) and the detector's own logits (…×K)."""
+        delta, text = self.contributions(hidden)
+        if self.config.mode == "replace":
+            return text + delta
+        return base_logits + delta + text
+
+    def contributions(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """What is added to the detector's logits: ΔW h + Δb and alpha · S (both …×K; S alone where it replaces them)."""
         cosines, delta = self._cosines_and_delta(hidden)
         similarity = self._scale(cosines)
-        if self.config.mode == "replace":
-            return similarity + delta
-        return base_logits + delta + self.alpha.unsqueeze(-2) * similarity
+        return delta, similarity if self.config.mode == "replace" else self.alpha.unsqueeze(-2) * similarity
 
     def _scale(self, cosines: Tensor) -> Tensor:
         similarity = cosines / self.tau.unsqueeze(-1)

@@ -45,15 +45,15 @@ class LiveImages:
         view, image = np.divmod(distinct, self.images)
         wanted = {"images": [self.coco["images"][index] for index in image]}
         chunks = image_batches(wanted, self.folder, self.model.config.eval_size[0], CHUNK)
-        seen = [self._look(chunk, view[CHUNK * number :]) for number, chunk in enumerate(chunks)]
+        seen = [self._look(chunk, view[CHUNK * number :][: len(chunk)]) for number, chunk in enumerate(chunks)]
         hidden, logits, boxes = (torch.cat([part[name] for part in seen])[position] for name in ("hidden", "logits", "boxes"))
         objects = [self.objects[view][image] for view, image in zip(*np.divmod(items, self.images), strict=True)]
         return Batch(hidden, logits, compare_boxes(boxes, objects))
 
     def _look(self, pictures: Tensor, views: np.ndarray) -> dict[str, Tensor]:
         pixels = pixel_values(pictures.to(next(self.model.parameters()).device))
-        for picture, view in zip(pixels, views, strict=False):
+        for picture, view in zip(pixels, views, strict=True):
             picture.copy_(picture.flip([axis for axis, mirrored in zip((-1, -2), FLIPS[view], strict=True) if mirrored]))
         if self.photometric:
             pixels = brightness_and_contrast(pixels, self.photometric, self.generator).clamp_(0, 1)
-        return {name: tensor.cpu() for name, tensor in look(self.model, pixels).items()}
+        return {name: tensor.cpu() for name, tensor in look(self.model, pixel_values=pixels).items()}

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zerostart.errors import InputError
+
 
 @contextmanager
 def output_file(path: str | Path) -> Iterator[Path]:
@@ -23,10 +25,18 @@ def output_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_new_folder(path: Path) -> None:
+    """Raise InputError unless `path` does not exist or is an empty folder: a command replaces its output as a whole."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; a new folder is expected")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path}: exists and is not empty; a new folder is expected")
+
+
 @contextmanager
 def output_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends without an exception."""
-    path = Path(path)
+    path = Path(path).resolve()  # `.` has no name that a temporary one could be made of
     temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
     for folder in (temporary, replaced):
         shutil.rmtree(folder, ignore_errors=True)

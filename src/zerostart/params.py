@@ -1,7 +1,7 @@
 """params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -27,29 +27,56 @@ Name = Annotated[str, Field(min_length=1)]
 class FrozenModel(BaseModel):
     """A checked file: it cannot change once read, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=FrozenModel)
 
 
 class Lambdas(FrozenModel):
     """Weights of the composite score S = map·mAP + ar_critical·AR_critical."""
 
     map: NotNegative
+    """Weight of COCO's AP@[.50:.95], mean over the classes."""
     ar_critical: NotNegative
+    """Weight of COCO's AR@[.50:.95] with 100 detections, mean over the critical classes."""
 
 
 class LearningRates(FrozenModel):
-    """AdamW learning rates: the fusion in phase 1, then the fusion and the class head delta in phase 2."""
+    """Learning rates of AdamW (Loshchilov & Hutter 2019)."""
 
     warmup: Positive
+    """The fusion in phase 1; published: 2e-4."""
     fusion: Positive
+    """The fusion in phases 2 and 3; published: 5e-5."""
     head: Positive
+    """The class head's difference in phases 2 and 3; published: 5e-5."""
+    decoder: Positive = 2e-5
+    """The decoder in phase 3; as published."""
 
 
 class Epochs(FrozenModel):
     """Upper bounds of the epochs of each phase; 0 skips the phase and keeps its starting point."""
 
     warmup: Annotated[Integer, Field(ge=0, le=1000)]
+    """Phase 1: the fusion alone."""
     head: Annotated[Integer, Field(ge=0, le=1000)]
+    """Phase 2: the fusion and the class head's difference."""
+    decoder: Annotated[Integer, Field(ge=0, le=1000)] = 0
+    """Phase 3: the decoder as well, off by default."""
+
+
+class DecoderTuning(FrozenModel):
+    """How phase 3 goes over the images (`epochs.decoder`, `lr.decoder`)."""
+
+    batch_size: Count = 16
+    """Images per optimiser step, of all processes together."""
+    accumulate: Count = 1
+    """Passes that a process makes for a step, each on a part of its images: less memory, nearly the same step."""
+    ema_decay: Annotated[NotNegative, Field(lt=1)] = 0.998
+    """Of the moving average of all trained weights, which is what is scored and kept; 0 keeps the weights themselves."""
+    launcher: Name = "python"
+    """What starts the stage: `python`, or `torchrun --nproc-per-node=4` for four GPUs."""
 
 
 class Params(FrozenModel):
@@ -64,17 +91,21 @@ class Params(FrozenModel):
     text_encoder: Name
     """`minilm`, an open_clip tag `name/pretrained`, or `name/path-to-a-local-checkpoint`."""
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]
+    """Of the starting weights, the order of the images, dropout and the bootstrap."""
     mode: Literal["residual", "replace"]
     """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
     alpha_init: Number
-    """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start")."""
+    """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start"; ReZero, Bachlechner et al. 2021)."""
     alpha_per_class: bool
+    """One alpha for each class instead of one for all."""
     sigma: Positive
     """Standard deviation of the projection at the start (weight_init `normal`)."""
     weight_init: Literal["normal", "xavier"]
+    """Projection at the start: N(0, sigma²), or uniform as in Glorot & Bengio 2010."""
     tau: Annotated[Number, Field(ge=0.01, le=1.0)]
-    """Temperature at the start; log tau is learned and clamped to [0.01, 1]."""
+    """Temperature at the start; log tau is learned and clamped to [0.01, 1] (CLIP, Radford et al. 2021)."""
     projector: Literal["linear", "mlp"]
+    """From query features to the text's space: one matrix, or two with a ReLU and dropout between them."""
     dropout: Annotated[NotNegative, Field(lt=1)]
     """Dropout of the MLP projector."""
     center_similarity: bool
@@ -93,11 +124,14 @@ class Params(FrozenModel):
     batch_size: Count
     """Images per optimiser step."""
     weight_decay: NotNegative
+    """AdamW's; alpha and tau are not decayed."""
     patience: Count
     """Epochs without a better composite on val before a phase stops."""
     lambdas: Lambdas
+    """Of the composite, by which the checkpoint is chosen."""
     lr: LearningRates
     epochs: Epochs
+    decoder: DecoderTuning = DecoderTuning()
     bootstrap_samples: Annotated[Integer, Field(ge=100)]
     """Resamples of the test images behind each 95 % interval."""
 
@@ -109,19 +143,29 @@ class Params(FrozenModel):
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the parameters are expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    """The parameters of the main pipeline; raises InputError as `read_params` does."""
+    return read_params(path, Params)
+
+
+def read_params(path: str | Path, model: type[Model]) -> Model:
+    """Read and check a parameter file; raises InputError naming each wrong key, its value and what was expected."""
+    raw = read_yaml(path, "the parameters are")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping of parameter names to values is expected")
     try:
-        return Params.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error)}") from None
+
+
+def read_yaml(path: str | Path, expected: str) -> Any:
+    """The content of a YAML file; raises InputError saying what was `expected` there when it is missing, or damaged."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {expected} expected there") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def explain_problems(error: ValidationError, kind: str = "parameter") -> str:

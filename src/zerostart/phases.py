@@ -27,7 +27,7 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
         torch.set_num_threads(1)  # tiny tensors: threads cost more than they give, and one gives the same sums everywhere
     train, val = read_split("train"), read_split("val")
     images = training_images(train, fusion, params)
-    val_view = _open_view("val", 0, val, fusion)
+    val_view = open_view("val", 0, val, fusion)
     try:
         score = ValidationScore(val_view, val, params.lambdas)
     except InputError as error:
@@ -35,7 +35,26 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
     schedule = Schedule(epochs, params.patience, params.batch_size, params.weight_decay)
     (result,) = train_phase(fusion, [Run(fusion.state_dict(), rates, params.seed)], images, score, schedule)
     fusion.load_state_dict(result.best_state)
-    _write(name, fusion, rates, result)
+    with output_folder(f"models/{name}") as folder:
+        save_fusion(fusion, folder)
+    return write_result(name, fusion, sum(fusion.get_parameter(trained).numel() for trained in rates), result)
+
+
+def write_result(name: str, fusion: Fusion, trainable: int, result: PhaseResult) -> str:
+    """Write plots/<name>.csv and metrics/<name>.json of a phase that trained so many numbers; returns its last line."""
+    with output_file(f"plots/{name}.csv") as temporary:
+        pd.DataFrame(result.history).to_csv(temporary, index=False, float_format="%.6f")
+    write_json(
+        f"metrics/{name}.json",
+        {
+            "best_epoch": result.best_epoch,
+            "epochs": len(result.history) - 1,
+            "trainable_parameters": trainable,
+            "val": result.best,
+            "alpha": fusion.alpha.mean().item(),
+            "tau": fusion.tau.item(),
+        },
+    )
     start, best = result.history[0]["composite"], result.best["composite"]
     return (
         f"models/{name}: epoch {result.best_epoch} of {len(result.history) - 1} chosen,"
@@ -49,13 +68,13 @@ def training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImag
     targets = split_targets(train)
     objects = [flip_targets(targets, FLIPS[view]) for view in views]
     if not params.live:
-        return CachedImages([_open_view("train", view, train, fusion) for view in views], objects)
+        return CachedImages([open_view("train", view, train, fusion) for view in views], objects)
     detector = load_detector("data/baseline", fusion.config.classes)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     return LiveImages(detector, train, Path("data/raw") / params.dataset, objects, params.photometric, params.seed)
 
 
-def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
+def open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
     """A cached view of a split; raises InputError when it holds other images, or is of another detector than `fusion`."""
     name = view_name(split, view)
     cached = load_view("data/features", name)
@@ -66,21 +85,3 @@ def _open_view(split: str, view: int, coco: dict, fusion: Fusion) -> View:
     if found != expected:
         raise InputError(f"data/features/{name}: {found} features and classes per query; {expected} are expected")
     return cached
-
-
-def _write(name: str, fusion: Fusion, rates: dict[str, float], result: PhaseResult) -> None:
-    with output_folder(f"models/{name}") as folder:
-        save_fusion(fusion, folder)
-    with output_file(f"plots/{name}.csv") as temporary:
-        pd.DataFrame(result.history).to_csv(temporary, index=False, float_format="%.6f")
-    write_json(
-        f"metrics/{name}.json",
-        {
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history) - 1,
-            "trainable_parameters": sum(fusion.get_parameter(trained).numel() for trained in rates),
-            "val": result.best,
-            "alpha": fusion.alpha.mean().item(),
-            "tau": fusion.tau.item(),
-        },
-    )

@@ -4,18 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from zerostart.coco_metrics import scores
 from zerostart.frozen_box_metrics import FrozenBoxEvaluator, iou_matrix
 from zerostart.operating_point import IOU, Detection, OperatingPoint
-
-PICTURE, TILE, CAPTION, HEADER = 234, 240, 54, 34
-"""Sides of a picture and of its cell, heights of its caption and of the title, in pixels."""
-COLUMNS, LIMIT = 4, 12
-CONTEXT = 1.6
-"""Side of the crop as a multiple of the longer side of what it shows."""
-OBJECT, BOX, PAPER, INK = (255, 214, 10), (0, 200, 255), (255, 255, 255), (20, 20, 20)
+from zerostart.picture_sheet import BOX, OBJECT, Tile, draw_sheet, how_many
 
 
 class Change(NamedTuple):
@@ -86,29 +80,12 @@ def _change(
 
 
 def draw_changes(found: list[Change], title: str, open_image: Callable[[int], Image.Image]) -> Image.Image:
-    """Draw at most 12 changes, four in a row, each as an enlarged crop with the object, the box and a caption.
+    """Draw the first changes, each as an enlarged crop with the object, the box and a caption.
 
     open_image gives the image of an id. Without any change the picture says so.
     """
-    shown = found[:LIMIT]
-    rows = -(-len(shown) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * TILE, HEADER + (rows * (TILE + CAPTION) or CAPTION)), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((8, 8), f"{title}: {_how_many(len(shown), len(found))}", fill=INK, font=_font(16))
-    if not shown:
-        draw.text((8, HEADER + 12), "There is none to show.", fill=INK, font=_font(14))
-    for index, change in enumerate(shown):
-        left, top = index % COLUMNS * TILE, HEADER + index // COLUMNS * (TILE + CAPTION)
-        sheet.paste(_crop(open_image(change.image_id), change), (left, top))
-        draw.multiline_text((left + 4, top + TILE + 3), _caption(change), fill=INK, font=_font(12), spacing=2)
-    return sheet
-
-
-def _how_many(shown: int, total: int) -> str:
-    if total == 0:
-        return "none"
-    kept = "" if shown == total else f", the {shown} largest changes"
-    return f"{total}{kept} (yellow: object, blue: box that finds it)"
+    tiles = [Tile(lambda i=c.image_id: open_image(i), ((c.object_box, OBJECT), (c.found_box, BOX)), _caption(c)) for c in found]
+    return draw_sheet(tiles, f"{title}: {how_many(len(found), 'yellow: object, blue: box that finds it')}")
 
 
 def _caption(change: Change) -> str:
@@ -116,21 +93,3 @@ def _caption(change: Change) -> str:
     for name, (label, score) in (("baseline", change.baseline), ("refined", change.refined)):
         lines.append(f"{name}: {label} {score:.2f}" if score else f"{name}: nothing there")
     return "\n".join(lines)
-
-
-def _crop(image: Image.Image, change: Change) -> Image.Image:
-    """A square around object and box, with some context, enlarged to PICTURE×PICTURE; outside the image it is black."""
-    boxes = np.array([change.object_box, change.found_box])
-    low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    side = max(16, round(float((high - low).max()) * CONTEXT))
-    left, top = np.rint((low + high - side) / 2).astype(int).tolist()
-    crop = image.convert("RGB").crop((left, top, left + side, top + side)).resize((PICTURE, PICTURE), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(crop)
-    for (x, y, width, height), colour in ((change.object_box, OBJECT), (change.found_box, BOX)):
-        corners = [(x - left), (y - top), (x - left + width), (y - top + height)]
-        draw.rectangle([round(value * PICTURE / side) for value in corners], outline=colour, width=2)
-    return crop
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)  # the font inside Pillow: the same on every machine

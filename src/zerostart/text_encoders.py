@@ -39,6 +39,8 @@ class TextEncoder:
     name: str
     embed: Callable[[list[str]], torch.Tensor]
     """Sentences (at most BATCH_SIZE) to features n×D_t, not normalised."""
+    fits: Callable[[str], bool] = lambda _sentence: True
+    """Whether a sentence is no longer than the encoder's context; `embed` cuts a longer one."""
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """Unit embeddings, n×D_t float32; D_t is the model's. Raises InputError when the weights give no finite number."""
@@ -75,7 +77,7 @@ def load_minilm(folder: str | Path | None = None) -> TextEncoder:
         mask = tokens["attention_mask"][..., None].float()
         return (model(**tokens).last_hidden_state * mask).sum(1) / mask.sum(1)
 
-    return TextEncoder("minilm", embed)
+    return TextEncoder("minilm", embed, lambda sentence: len(tokenizer(sentence)["input_ids"]) <= MINILM_MAX_TOKENS)
 
 
 def _check_sha256(path: Path, expected: str) -> None:
@@ -88,7 +90,23 @@ def _check_sha256(path: Path, expected: str) -> None:
 
 
 def load_open_clip(name: str) -> TextEncoder:
-    """An open_clip text tower (Cherti et al. 2022, arXiv 2212.07143), `architecture/tag` or `architecture/path`.
+    """The text tower of an open_clip model; raises InputError as `load_open_clip_model` does."""
+    return open_clip_text_encoder(name, *load_open_clip_model(name))
+
+
+def open_clip_text_encoder(name: str, model: torch.nn.Module, tokenizer: Callable[..., torch.Tensor]) -> TextEncoder:
+    """The text tower of a loaded open_clip model."""
+    length = tokenizer.context_length
+
+    def fits(sentence: str) -> bool:
+        # Cut to its context, a sentence ends with the end token where the longer tokens have another one.
+        return torch.equal(tokenizer([sentence]), tokenizer([sentence], context_length=length + 1)[:, :length])
+
+    return TextEncoder(name, lambda sentences: model.encode_text(tokenizer(sentences)), fits)
+
+
+def load_open_clip_model(name: str) -> tuple[torch.nn.Module, Callable[..., torch.Tensor]]:
+    """An open_clip model (Cherti et al. 2022, arXiv 2212.07143), `architecture/tag` or `architecture/path`; its tokenizer.
 
     Raises InputError when the name is unknown (with close matches), when a download fails, and when a checkpoint holds
     anything but tensors (nothing is unpickled) or those of another architecture.
@@ -123,7 +141,7 @@ def load_open_clip(name: str) -> TextEncoder:
         raise InputError(
             f"{source}: the weights do not fit open_clip's architecture '{architecture}': {' '.join(str(error).split())[:200]}"
         ) from None
-    return TextEncoder(name, lambda sentences: model.encode_text(tokenizer(sentences)))
+    return model, tokenizer
 
 
 def _first_sentence(error: OSError) -> str:

@@ -1,0 +1,106 @@
+"""crops: cut the crops of every photo of data/raw/<dataset> and write their table."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from zerostart.errors import InputError, run_stage
+from zerostart.image_files import read_image_files
+from zerostart.outputs import output_folder, write_json
+from zerostart.retrieval.coco_detector import FindVehicle, load_vehicle_detector
+from zerostart.retrieval.coco_layout import read_coco_photos
+from zerostart.retrieval.crops import SCHEMA, crops_of, cut_out
+from zerostart.retrieval.params import CropParams, RetrievalParams, load_retrieval_params
+from zerostart.retrieval.photos import Photo, hold_out
+from zerostart.retrieval.tables import write_table
+from zerostart.retrieval.zone_layout import read_zone_photos
+
+OUTPUT = Path("data/retrieval/crops")
+JPEG_QUALITY = 95
+EXIF_ORIENTATION = 0x0112
+
+
+def main() -> str:
+    params = load_retrieval_params()
+    folder = Path("data/raw") / params.dataset
+    photos = read_photos(folder, params)
+    sizes = read_image_files(folder, {photo.source: photo.annotation for photo in photos})
+    for photo in photos:
+        _check_boxes(photo, sizes[photo.source].size)
+        _check_upright(folder / photo.source)
+    detector = load_vehicle_detector(params.vehicle_detector)
+    with output_folder(OUTPUT) as output, _workers() as pool:
+        (output / "images").mkdir()
+        done = list(
+            pool.map(lambda item: cut_photo(*item, folder, output / "images", detector, params.crops), enumerate(photos))
+        )
+        rows = [row for found, _ in done for row in found]
+        if not rows:
+            raise InputError(f"{folder}: no crop in {len(photos)} photos; photos with damage or clean tiles are expected")
+        vehicles = sum(found for _, found in done)
+        write_table(output / "crops.parquet", pa.Table.from_pylist(rows, SCHEMA))
+        write_json(output / "about.json", {"dataset": params.dataset, "photos": len(photos), "vehicles_found": vehicles})
+    damaged = sum(row["has_damage"] for row in rows)
+    said = _said(params.vehicle_detector, detector, vehicles, len(photos))
+    return f"{OUTPUT}: {len(rows)} crops ({damaged} damaged) of {len(photos)} photos; {said}"
+
+
+def read_photos(folder: Path, params: RetrievalParams) -> list[Photo]:
+    """The photos of the data set in the layout of the parameters, divided into record and queries."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; the photos of '{params.dataset}' are expected there")
+    if params.layout == "coco":
+        return read_coco_photos(folder)
+    photos = read_zone_photos(folder)
+    return hold_out(photos, params.query_share, params.seed)
+
+
+def cut_photo(
+    number: int, photo: Photo, folder: Path, output: Path, detector: FindVehicle | None, settings: CropParams
+) -> tuple[list[dict], bool]:
+    """Write the crops of a photo; returns their rows and whether a detector found the vehicle."""
+    with Image.open(folder / photo.source) as file:
+        image = file.convert("RGB")
+    vehicle = detector(image) if detector else None
+    crops = crops_of(photo, number, image.size, vehicle or (0, 0, *image.size), settings)
+    for crop in crops:
+        cut_out(image, crop.box, settings.size).save(output / f"{crop.row['crop_id']}.jpg", quality=JPEG_QUALITY)
+    return [crop.row for crop in crops], vehicle is not None
+
+
+def _workers() -> ThreadPoolExecutor:
+    """Photos are cut side by side, and each thread runs the detector alone."""
+    return ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
+    for damage in photo.damages:
+        left, top, right, bottom = damage.box
+        if left < -1 or top < -1 or right > size[0] + 1 or bottom > size[1] + 1:
+            raise InputError(
+                f"{photo.annotation}: a {damage.type} reaches to ({right:.0f}, {bottom:.0f}) from ({left:.0f}, {top:.0f}); "
+                f"the photo is {size[0]}×{size[1]} pixels"
+            )
+
+
+def _check_upright(path: Path) -> None:
+    """Annotation tools turn such a photo before polygons are drawn on it, or not: nobody can tell from the file."""
+    with Image.open(path) as file:
+        orientation = file.getexif().get(EXIF_ORIENTATION, 1)
+    if orientation != 1:
+        raise InputError(f"{path}: its EXIF orientation is {orientation}; photos whose pixels are stored upright are expected")
+
+
+def _said(source: str | None, detector: FindVehicle | None, vehicles: int, photos: int) -> str:
+    if detector is None:
+        missing = f"vehicle_detector '{source}' is not to be had" if source else "no vehicle_detector is named"
+        return f"{missing}: the whole photo is taken for the vehicle"
+    return f"a vehicle found in {vehicles} photos, the whole photo taken in {photos - vehicles}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

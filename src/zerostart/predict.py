@@ -1,0 +1,234 @@
+"""What the detector finds in images, and why: `python -m zerostart.predict IMAGE|FOLDER|COCO.json --out FOLDER`."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from zerostart.any_image import open_rgb
+from zerostart.errors import InputError, run_stage
+from zerostart.explained_pictures import SIDE, draw
+from zerostart.export import load_checkpoint
+from zerostart.outputs import check_new_folder, output_folder, write_json
+from zerostart.refined_detector import Detections, Engine, RefinedDetector, resized
+from zerostart.tiling import Tile, Tiling, merge_tiles, tiles
+
+SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
+
+
+class Source(NamedTuple):
+    """The images to look at."""
+
+    paths: list[Path]
+    names: list[str]
+    """Of the COCO file, else relative to the folder."""
+    ids: list[int]
+    """Of the COCO file, else 1, 2, ... in the order of the paths."""
+    sizes: list[tuple[int, int] | None]
+    """Width and height that the COCO file gives."""
+    categories: dict[str, int]
+    """Class name -> id in the results."""
+    upright: bool
+    """Images are turned as EXIF says; those of a COCO file are not, as its boxes belong to the stored pixels."""
+
+
+class Options(NamedTuple):
+    """How to look."""
+
+    engines: tuple[Engine, ...]
+    threshold: float | None = None
+    tiling: Tiling = "none"
+    tile: int | None = None
+    tile_iou: float = 0.5
+    batch_size: int = 16
+    every_class: bool = False
+
+
+class Looked(NamedTuple):
+    """One image and what was found in it."""
+
+    index: int
+    size: tuple[int, int]
+    small: Image.Image
+    """For drawing: a copy with at most SIDE pixels on its longer side; boxes are in pixels of the image itself."""
+    found: dict[Engine, Detections]
+
+
+def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> Source:
+    """The images of a file, a folder (and its folders) or a COCO file, whose images lie in `images` or beside it.
+
+    Raises InputError where there is none, or the COCO file is damaged or lacks one of the classes.
+    """
+    if path.is_dir():
+        paths = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise InputError(f"{path}: has no image ({', '.join(sorted(SUFFIXES))})")
+    elif not path.is_file():
+        raise InputError(f"{path}: no such file or folder; an image, a folder of images or a COCO file is expected")
+    elif path.suffix.lower() == ".json":
+        return _read_coco(path, images or path.parent, classes)
+    else:
+        paths = [path]
+    categories = {name: index for index, name in enumerate(classes)}
+    names = [(file.relative_to(path) if path.is_dir() else Path(file.name)).as_posix() for file in paths]
+    return Source(paths, names, list(range(1, len(paths) + 1)), [None] * len(paths), categories, upright=True)
+
+
+def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
+    try:
+        coco = json.loads(path.read_text(encoding="utf-8"))
+        ids = {category["name"]: int(category["id"]) for category in coco["categories"]}
+        listed = [
+            (
+                folder / str(image["file_name"]),
+                str(image["file_name"]),
+                int(image["id"]),
+                (int(image["width"]), int(image["height"])),
+            )
+            for image in coco["images"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a COCO file with images and categories ({type(error).__name__}: {error})") from None
+    missing = [name for name in classes if name not in ids]
+    if missing or not listed:
+        what = f"has no category {missing[0]!r}, which the detector knows" if missing else "lists no image"
+        raise InputError(f"{path}: {what}")
+    for file, *_ in listed:
+        if not file.is_file():
+            raise InputError(f"{file}: no such image, but {path} lists it; --images says where its images lie")
+    paths, names, image_ids, sizes = (list(column) for column in zip(*listed, strict=True))
+    return Source(paths, names, image_ids, sizes, {name: ids[name] for name in classes}, upright=False)
+
+
+def predict(detector: RefinedDetector, source: Source, options: Options) -> Iterator[Looked]:
+    """Look at all images in turn, `batch_size` of them at once; with tiling, at `batch_size` tiles of one image."""
+    side, step = options.tile or detector.image_size, options.batch_size if options.tiling == "none" else 1
+    for start in range(0, len(source.paths), step):
+        group = range(start, min(start + step, len(source.paths)))
+        opened = [_open(source, index, options.tiling, side, detector.image_size) for index in group]
+        pixels = torch.from_numpy(np.concatenate([cut for _, _, _, cut in opened]))
+        found = {engine: _find(detector, pixels, engine, options) for engine in options.engines}
+        first = 0
+        for index, (size, small, parts, _) in zip(group, opened, strict=True):
+            which = slice(first, first + len(parts))
+            first += len(parts)
+            merged = {engine: merge_tiles(one[which], parts, size, options.tile_iou) for engine, one in found.items()}
+            yield Looked(index, size, small, merged)
+
+
+def _open(
+    source: Source, index: int, tiling: Tiling, side: int, input_size: int
+) -> tuple[tuple[int, int], Image.Image, list[Tile], np.ndarray]:
+    path, expected = source.paths[index], source.sizes[index]
+    image = open_rgb(path, source.upright)
+    if expected and image.size != expected:
+        raise InputError(f"{path}: is {image.width}x{image.height} pixels, but the COCO file says {expected[0]}x{expected[1]}")
+    parts = tiles(*image.size, tiling, side)
+    pixels = np.stack([resized(image.crop(part) if len(parts) > 1 else image, input_size) for part in parts])
+    small = image.copy()
+    small.thumbnail((SIDE, SIDE))
+    return image.size, small, parts, pixels
+
+
+def _find(detector: RefinedDetector, pixels: torch.Tensor, engine: Engine, options: Options) -> list[Detections]:
+    found = []
+    for batch in pixels.split(options.batch_size):
+        found += detector.find(batch, options.threshold, engine, options.every_class)
+    return found
+
+
+def records(looked: Looked, engine: Engine, source: Source, detector: RefinedDetector) -> list[dict[str, Any]]:
+    """COCO results (bbox: x, y, width, height in pixels) with what explains them.
+
+    `logits`: for every class the detector's own logit and what the class head's difference and the text add to it; with mirror
+    images, of the best of the queries that were merged. `prompt`: the sentences that describe the class.
+    """
+    classes, found = detector.settings.classes, looked.found[engine]
+    rows = []
+    for index, (box, score, label) in enumerate(zip(found.boxes, found.scores, found.labels, strict=True)):
+        name, (left, top, right, bottom) = classes[label], (float(value) for value in box)
+        parts = {"detector": found.base[index]}
+        if engine == "refined":
+            parts |= {"head": found.delta[index], "text": found.text[index]}
+        logits = {key: {k: float(value) for k, value in zip(classes, part, strict=True)} for key, part in parts.items()}
+        row = {
+            "image_id": source.ids[looked.index],
+            "file_name": source.names[looked.index],
+            "category_id": source.categories[name],
+            "category": name,
+            "bbox": [left, top, right - left, bottom - top],
+            "score": float(score),
+            "logits": logits,
+        }
+        rows.append(row | ({"prompt": detector.settings.prompts[name]} if engine == "refined" else {}))
+    return rows
+
+
+def write_predictions(detector: RefinedDetector, source: Source, options: Options, out: Path) -> int:
+    """Write ENGINE.json and a drawn image per input into the empty folder `out`; returns the number of detections."""
+    rows: dict[Engine, list[dict]] = {engine: [] for engine in options.engines}
+    (out / "images").mkdir()
+    with tqdm(total=len(source.paths), unit="image", disable=None) as progress:
+        for looked in predict(detector, source, options):
+            for engine in options.engines:
+                rows[engine] += records(looked, engine, source, detector)
+            scale = looked.small.width / looked.size[0], looked.small.height / looked.size[1]
+            found = {e: one._replace(boxes=one.boxes * np.float32([*scale, *scale])) for e, one in looked.found.items()}
+            name = f"{source.ids[looked.index]:06d}_{source.paths[looked.index].stem[:100]}.png"
+            draw(looked.small, found, detector.settings).save(out / "images" / name)
+            progress.update()
+    for engine, of_engine in rows.items():
+        write_json(out / f"{engine}.json", of_engine)
+    return sum(map(len, rows.values()))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m zerostart.predict", description="What is found in images, and why.")
+    parser.add_argument("source", type=Path, metavar="IMAGE|FOLDER|COCO.json")
+    parser.add_argument("--images", type=Path, help="where the images of a COCO file lie; default: beside it")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
+    )
+    parser.add_argument("--engine", choices=ENGINES, default="refined")
+    parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
+    parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
+    parser.add_argument(
+        "--tiling", choices=("none", "six", "grid"), default="none", help="look at parts of large images as well"
+    )
+    parser.add_argument("--tile", type=int, help="side of grid's squares in pixels; default: the detector's input")
+    parser.add_argument("--tile-iou", type=float, default=0.5, help="boxes of one class that overlap by more become one")
+    parser.add_argument("--batch-size", type=int, default=16)
+    args = parser.parse_args()
+    for name, low, high in (("threshold", 0, 1), ("tile_iou", 0, 1), ("batch_size", 1, 4096), ("tile", 32, 2**16)):
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            raise InputError(f"--{name.replace('_', '-')} is {value}; {low} to {high} is expected")
+    return args
+
+
+def main() -> str:
+    args = _arguments()
+    check_new_folder(args.out)
+    detector = load_checkpoint(args.checkpoint)
+    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    source = read_source(args.source, args.images, detector.settings.classes)
+    threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
+    options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)
+    try:
+        with output_folder(args.out) as temporary:
+            count = write_predictions(detector, source, options, temporary)
+    except OSError as error:
+        raise InputError(f"{args.out}: cannot be written ({error.strerror}); a writable place is expected") from None
+    return f"{args.out}: {count} detections in {len(source.paths)} images"
+
+
+if __name__ == "__main__":
+    run_stage(main)

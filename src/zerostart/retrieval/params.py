@@ -1,0 +1,105 @@
+"""pipelines/retrieval/params.yaml as one frozen, typed model."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
+
+PATH = "pipelines/retrieval/params.yaml"
+Share = Annotated[Number, Field(ge=0, le=1)]
+InnerShare = Annotated[Number, Field(ge=0, lt=1)]
+
+
+class CropParams(FrozenModel):
+    """Where crops are cut."""
+
+    size: Annotated[Integer, Field(ge=32)]
+    """Side of a clean tile and longest side of any crop, in pixels."""
+    overlap: InnerShare
+    """Share of a tile that its neighbour shows as well."""
+    vehicle_share: Share
+    """Least share of a clean tile that is vehicle."""
+    vehicle_margin: InnerShare
+    """Added to the vehicle's box on every side, as a share of its width and height."""
+    damage_margin: NotNegative
+    """Context around a cluster of damages, as a share of its longer side."""
+    min_side: Count
+    """Least width and height of a damage crop in the source, where the photo is as large."""
+    cluster_distance: Share
+    """Damages no further apart than this share of the photo's diagonal are one crop."""
+    max_clean: Count
+    """Clean tiles kept per photo, evenly over the grid."""
+
+
+class AdapterParams(FrozenModel):
+    """The offline embedder: detector backbone, pooling, a learned projection to the text space."""
+
+    backbone: Name
+    """A baseline folder, or an official DEIMv2 .pth of the variants Atto and Femto."""
+    input_size: Annotated[Integer, Field(ge=32, multiple_of=32)]
+    """Side of the square that the backbone sees; larger crops are seen whole and in patches of this size."""
+    loss: Literal["siglip", "clip"]
+    hidden: Annotated[Integer, Field(ge=0)]
+    """Width of the projection's hidden layer; 0: a linear projection."""
+    dropout: InnerShare
+    epochs: Count
+    batch_size: Annotated[Integer, Field(ge=2)]
+    lr: Positive
+    weight_decay: NotNegative
+
+
+class MixParams(FrozenModel):
+    """How a crop's picture and its context become one vector on record."""
+
+    strategy: Literal["average", "weighted", "image", "text"]
+    alpha: NotNegative
+    """Weight of the picture under `weighted`."""
+    beta: NotNegative
+    """Weight of the text under `weighted`."""
+
+
+class IndexParams(FrozenModel):
+    """HNSW (Malkov and Yashunin 2018, arXiv 1603.09320) or exact search."""
+
+    kind: Literal["hnsw", "flat"]
+    m: Annotated[Integer, Field(ge=2)]
+    ef_construction: Count
+    ef_search: Count
+    exact_below: Annotated[Integer, Field(ge=0)]
+    """A filter that leaves no more vectors than this is searched exactly."""
+
+
+class ValidationParams(FrozenModel):
+    k: Count
+    """Results per query in coverage, precision and recall."""
+    bootstrap_samples: Annotated[Integer, Field(ge=100)]
+
+
+class RetrievalParams(FrozenModel):
+    """Every parameter of the retrieval pipeline."""
+
+    dataset: Name
+    """A folder in data/raw."""
+    layout: Literal["zones", "coco"]
+    """Which files the folder holds: zerostart/retrieval/zone_layout.py or coco_layout.py."""
+    vehicle_detector: Name | None
+    """COCO detector that finds the vehicle: an official DEIMv2 .pth file or a hub id; null: the whole photo is vehicle."""
+    language: Literal["en", "es"]
+    """Of the contexts: a table in data/contexts. The embedders shipped or named here read English best."""
+    embedder: Name
+    """`adapter`, or an open_clip model as for `text_encoder` of the main pipeline."""
+    seed: Annotated[Integer, Field(ge=0, lt=2**32)]
+    query_share: Annotated[Number, Field(gt=0, lt=1)]
+    """Photos held out as queries; layout `coco` has its own splits."""
+    crops: CropParams
+    adapter: AdapterParams
+    mix: MixParams
+    index: IndexParams
+    validation: ValidationParams
+
+
+def load_retrieval_params(path: str | Path = PATH) -> RetrievalParams:
+    """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
+    return read_params(path, RetrievalParams)

@@ -1,0 +1,61 @@
+"""One photo and its damage, as every layout of a data set gives them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zerostart.errors import InputError
+
+RECORD, QUERY = "record", "query"
+"""Photos on record train the adapter and are searched; query photos are held out and ask."""
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One annotated damage."""
+
+    type: str
+    """One of `vocabulary.DAMAGE_TYPES`."""
+    severity: str
+    """One of `vocabulary.SEVERITIES`, or `unknown`."""
+    box: Box
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo of a data set."""
+
+    source: str
+    """Path relative to the data set's folder."""
+    annotation: str
+    """File and record that describe it, for messages."""
+    zone: str
+    """A zone's name, or `unknown`."""
+    damages: tuple[Damage, ...]
+    ignored: tuple[Box, ...] = ()
+    """Regions that are neither a known damage nor clean."""
+    split: str = RECORD
+
+
+def box_of(points: Sequence[tuple[float, float]], where: str) -> Box:
+    """The box around a polygon; raises InputError naming `where` when it has fewer than three points or no area."""
+    if len(points) < 3:
+        raise InputError(f"{where}: a polygon of {len(points)} point(s) found; at least 3 are expected")
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    if not (high > low).all():
+        raise InputError(f"{where}: a polygon without area found; three points that span one are expected")
+    return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+
+def hold_out(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
+    """The photos with a random `share` of the damaged and of the others as queries, in the given order."""
+    rng = np.random.default_rng(seed)
+    queries: set[int] = set()
+    for damaged in (True, False):
+        group = [index for index, photo in enumerate(photos) if bool(photo.damages) == damaged]
+        queries.update(rng.permutation(group)[: round(share * len(group))].tolist())
+    return [replace(photo, split=QUERY if index in queries else RECORD) for index, photo in enumerate(photos)]

@@ -1,0 +1,1 @@
+"""What `zerostart.report` is made of: revisions compared by what git and DVC keep of them, without any data."""

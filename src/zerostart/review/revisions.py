@@ -1,0 +1,76 @@
+"""Revisions of this repository: anything that git or DVC can name, or the workspace as it lies there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvc.repo import Repo
+from dvc.scm import RevError, resolve_rev
+
+from zerostart.errors import InputError
+
+WORKSPACE = "workspace"
+"""DVC's name for the files as they lie there, committed or not."""
+
+
+class Revision(NamedTuple):
+    """A branch, tag, commit or experiment, or the workspace."""
+
+    name: str
+    """As it was given, a whole commit hash shortened: what DVC is asked for and how its plots call it."""
+    commit: str | None
+    """None: the workspace."""
+
+    def read(self, path: str) -> str | None:
+        """Text of a file that is in git, or None where this revision has none."""
+        if self.commit is None:
+            return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
+        found = subprocess.run(["git", "show", f"{self.commit}:{path}"], capture_output=True, encoding="utf-8")
+        return found.stdout if found.returncode == 0 else None
+
+
+def resolve(names: list[str]) -> list[Revision]:
+    """Find all revisions; raises InputError for one that neither git nor DVC knows, or that is named twice."""
+    with Repo() as repo:
+        revisions = [_resolve(repo, name) for name in names]
+    if len({revision.name for revision in revisions}) < len(revisions):
+        raise InputError(f"{' '.join(names)}: each revision is expected once")
+    return revisions
+
+
+def _resolve(repo: Repo, name: str) -> Revision:
+    if name == WORKSPACE:
+        return Revision(name, None)
+    try:
+        commit = resolve_rev(repo.scm, name)
+    except RevError:
+        known = "a branch, tag, commit, experiment name or `workspace` is expected"
+        raise InputError(f"{name!r}: unknown revision; {known}") from None
+    return Revision(git("rev-parse", "--short", commit).strip() if name == commit else name, commit)
+
+
+def run_dvc(*arguments: str) -> str:
+    """Standard output of a DVC command; its own error becomes an InputError."""
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, encoding="utf-8")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"dvc {' '.join(arguments)}: {reason.removeprefix('ERROR: ')}")
+    return done.stdout
+
+
+def dvc_diff(kind: str, base: Revision, other: Revision, *options: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """`dvc metrics diff` or `dvc params diff`: file -> dotted name -> old, new (None where a revision has no such number)."""
+    return json.loads(run_dvc(kind, "diff", "--json", *options, "--", base.name, other.name) or "{}")
+
+
+def git(*arguments: str) -> str:
+    """Standard output of a git command that reads the repository."""
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, encoding="utf-8").stdout
+
+
+def uncommitted() -> list[str]:
+    """Files of the workspace that differ from the last commit, or are not in git though not ignored."""
+    entries = git("status", "--porcelain", "-z", "--no-renames").split("\0")
+    return sorted(entry[3:] for entry in entries if entry)

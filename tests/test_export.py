@@ -1,0 +1,127 @@
+"""Exported graphs give what the detector gives, in their own runtime and at any batch size; what does not is not kept."""
+
+import numpy as np
+import pytest
+import torch
+from refined_sample import refined_sample, run_command, write_pipeline
+from tiny_detector import QUERIES, random_pixels
+
+from zerostart import export as export_module
+from zerostart import score as score_module
+from zerostart.errors import InputError
+from zerostart.export_graph import Graph, write_onnx
+from zerostart.exported import open_export
+from zerostart.merged_views import merge_queries
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    write_pipeline(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exports(pipeline):
+    """Folder of each export, made by the command."""
+    formats = [("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8"), ("openvino", "fp32"), ("safetensors", "fp32")]
+    for kind, precision in formats:
+        sentence = run_command(
+            export_module, pipeline, "--format", kind, "--precision", precision, "--out", f"{kind}-{precision}"
+        )
+        assert "largest difference to the detector on 3 images of val" in sentence
+    return pipeline
+
+
+@pytest.mark.parametrize("kind", ["onnx-fp32", "openvino-fp32", "safetensors-fp32"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_any_batch_size_gives_the_detectors_own_numbers(exports, kind, count):
+    exported, images = open_export(exports / kind), (255 * random_pixels(count)).to(torch.uint8)
+    boxes, scores, labels = exported.run(images.numpy())
+    assert boxes.shape == (count, QUERIES * 3, 4) and labels.dtype == np.int64
+    expected_boxes, expected, expected_labels = (tensor.numpy() for tensor in Graph(refined_sample())(images))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    sure = expected > 0
+    np.testing.assert_array_equal(labels[sure], expected_labels[sure])
+    np.testing.assert_allclose(boxes[sure], expected_boxes[sure], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["onnx-fp32", "onnx-fp16", "onnx-int8", "openvino-fp32", "safetensors-fp32"])
+def test_metadata_and_score(exports, kind):
+    about = open_export(exports / kind).metadata
+    assert about["classes"] == ["crack", "dent", "scratch"] and about["threshold"] == {"baseline": 0.3, "refined": 0.2}
+    assert about["image_size"] == 64 and "RGB" in about["input"] and about["dataset"] == "parts"
+    assert f"{kind} on test: mAP 0." in run_command(score_module, exports, kind)
+
+
+def test_reduced_precision_is_smaller_and_near(exports):
+    images = (255 * random_pixels(2)).to(torch.uint8).numpy()
+    whole = (exports / "onnx-fp32/model.onnx").stat().st_size
+    expected = open_export(exports / "onnx-fp32").run(images)[1]
+    for precision in ("fp16", "int8"):
+        assert (exports / f"onnx-{precision}/model.onnx").stat().st_size < whole
+        difference = np.abs(open_export(exports / f"onnx-{precision}").run(images)[1] - expected).max()
+        assert 0 < difference < 0.05
+
+
+def test_the_text_is_folded_away(exports):
+    import onnx
+
+    model = onnx.load(exports / "onnx-fp32/model.onnx")
+    shapes = [list(tensor.dims) for tensor in model.graph.initializer]
+    assert [64, 3] in shapes  # D_v×K
+    assert not [shape for shape in shapes if shape in ([3, 8], [8, 64], [64, 8])]  # no K×D_t, no projection
+
+
+def test_a_longer_chain_than_the_graph_follows_costs_one_query_its_place():
+    """Boxes in a row, each overlapping its neighbours only: every second one leads, however long the row."""
+    count = 40
+    centres = torch.linspace(0.1, 0.9, count)
+    boxes = torch.stack([centres, torch.full((count,), 0.5), torch.full((count,), 0.05), torch.full((count,), 0.2)], 1)
+    scores = torch.linspace(0.9, 0.5, count)[:, None]
+    exact = merge_queries(boxes[None, None], scores[None, None], 0.3)
+    assert (exact.scores > 0).sum() == count / 2
+    assert torch.equal(exact.best[0, : count // 2], torch.arange(0, count, 2))
+    enough = merge_queries(boxes[None, None], scores[None, None], 0.3, rounds=count)
+    assert torch.equal(enough.scores, exact.scores)
+
+
+def test_a_graph_that_differs_is_not_kept(pipeline, monkeypatch):
+    class Wrong(Graph):
+        def forward(self, *inputs):
+            boxes, scores, labels = super().forward(*inputs)
+            return boxes + 0.01, scores, labels
+
+    monkeypatch.setattr(export_module, "write_onnx", lambda graph, path: write_onnx(Wrong(graph.refined), path))
+    with pytest.raises(InputError, match=r"differs from the detector by 0\.01 on real images; at most 0\.001"):
+        run_command(export_module, pipeline, "--format", "onnx", "--out", "wrong")
+    assert not list(pipeline.glob("*wrong*")) and not list(pipeline.glob(".tmp*"))
+
+
+def test_bad_targets_and_sources(pipeline, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine.txt").write_text("")
+    for arguments, message in {
+        ("--format", "onnx", "--out", tmp_path / "other"): "other: exists and is not empty; a new folder is expected",
+        ("--format", "onnx", "--out", tmp_path / "other/mine.txt"): "mine.txt: is a file; a new folder is expected",
+        ("--format", "safetensors", "--out", tmp_path / "other/mine.txt/x"): "x: cannot be written",
+        ("--format", "safetensors", "--precision", "int8", "--out", tmp_path / "x"): "safetensors are written in fp32 only",
+        ("--format", "openvino", "--precision", "int8", "--out", tmp_path / "x"): "OpenVINO loses too much",
+        ("--format", "onnx", "--checkpoint", tmp_path, "--out", tmp_path / "x"): "not a readable fusion checkpoint",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            run_command(export_module, pipeline, *arguments)
+    with pytest.raises(InputError, match=r"no model\.onnx, model\.xml, refined\.json there"):
+        open_export(tmp_path)
+    for name in ("model.onnx", "model.xml"):
+        (tmp_path / name).write_text("damaged")
+        with pytest.raises(InputError, match=f"{name}: not a readable export of zerostart"):
+            open_export(tmp_path)
+        (tmp_path / name).unlink()
+
+
+def test_scoring_needs_the_same_classes(exports):
+    exported = open_export(exports / "safetensors-fp32")
+    coco = {"categories": [{"id": 0, "name": "other"}], "images": []}
+    with pytest.raises(InputError, match="the export is for the classes"):
+        score_module.score(exported, coco, exports, None)
