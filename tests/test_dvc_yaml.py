@@ -102,7 +102,9 @@ def test_dependencies_and_parameters_of_tagging(name):
     modules = {module_file(module).relative_to(ROOT).as_posix() for module in imported_modules(script)}
     listed = {dep for dep in stage["deps"] if dep.startswith("src/")}
     assert listed == modules | {script.relative_to(ROOT).as_posix()}
-    declared = {key.removeprefix("${item}.") for entry in stage.get("params", []) for keys in entry.values() for key in keys}
+    declared = {
+        key.removeprefix("datasets.${key}.") for entry in stage.get("params", []) for keys in entry.values() for key in keys
+    }
     read = parameters_read(script)
     if "src/zerostart/tagging/phases.py" in listed and name in ("base", "adaptation"):
         read |= parameters_read(ROOT / "src/zerostart/tagging/phases.py")

@@ -35,9 +35,7 @@ PARAMS = {
     "model": {
         "name": "convnext_atto",
         "weights": "random",
-        "depths": [1, 1, 1, 1],
-        "dims": [8, 12, 16, 24],
-        "layer_scale": 0.1,
+        "options": {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 24], "norm_layer": "batchnorm2d", "conv_mlp": True},
     },
     "base": PHASE,
     "adaptation": PHASE | {"mixup_alpha": 0.0, "replay": 0.5, "photometric": 0.5, "layer_decay": 0.9},
@@ -89,7 +87,7 @@ def write_toy(folder: Path, params: dict | None = None, card: dict | None = None
     (raw / "photos.csv").write_text("\n".join(rows) + "\n")
     for path, content in (
         (folder / "data/tags/toy.yaml", CARD if card is None else card),
-        (folder / "pipelines/tagging/params.yaml", {"toy": PARAMS if params is None else params}),
+        (folder / "pipelines/tagging/params.yaml", {"datasets": {"toy": PARAMS if params is None else params}}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(content, sort_keys=False))

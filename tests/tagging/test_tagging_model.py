@@ -23,13 +23,12 @@ from zerostart.tagging.tiling import VIEWS, merged, view_scores, view_windows
 from zerostart.tagging.training import make_state, rate_factor
 
 MODEL = ModelParams.model_validate(PARAMS["model"])
-SHAPE = {"depths": MODEL.depths, "dims": MODEL.dims, "ls_init_value": MODEL.layer_scale}
 CPU = torch.device("cpu")
 
 
 def test_a_published_checkpoint_loads_but_for_its_head(tmp_path):
     torch.manual_seed(1)
-    published = timm.create_model("convnext_atto", num_classes=7, **SHAPE)
+    published = timm.create_model("convnext_atto", num_classes=7, **MODEL.options)
     save_file(published.state_dict(), tmp_path / "model.safetensors")
     model = build_tagger(MODEL.model_copy(update={"weights": str(tmp_path / "model.safetensors")}), 3)
     inputs = torch.randn(2, 3, 32, 32)
@@ -38,7 +37,7 @@ def test_a_published_checkpoint_loads_but_for_its_head(tmp_path):
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(tmp_path):
-    weights = timm.create_model("convnext_atto", num_classes=7, **SHAPE).state_dict()
+    weights = timm.create_model("convnext_atto", num_classes=7, **MODEL.options).state_dict()
     path = tmp_path / "model.safetensors"
     there = MODEL.model_copy(update={"weights": str(path)})
     with pytest.raises(InputError, match="no such file"):
@@ -56,7 +55,7 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensor(tmp_path):
 
 def test_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    params = ModelParams(name="convnext_base.fb_in22k_ft_in1k", weights="pretrained", depths=None, dims=None, layer_scale=None)
+    params = ModelParams(name="convnext_base.fb_in22k_ft_in1k", weights="pretrained", options={})
     with pytest.raises(InputError, match=r"weights of 'convnext_base.fb_in22k_ft_in1k' cannot be fetched .*`random`"):
         build_tagger(params, 3)
     with pytest.raises(InputError, match="'resnet18' is no ConvNeXt"):
@@ -79,7 +78,7 @@ def test_features_and_logits_are_the_model_itself():
     model = build_tagger(MODEL, 3).eval()
     inputs = torch.randn(2, 3, 32, 32)
     pooled, logits = features_and_logits(model, inputs)
-    assert pooled.shape == (2, MODEL.dims[-1])
+    assert pooled.shape == (2, MODEL.options["dims"][-1])
     torch.testing.assert_close(logits, model(inputs))
 
 
@@ -191,16 +190,16 @@ def test_layer_decay_slows_the_early_layers():
     [
         (
             {"engines": PARAMS["engines"] | {"published_hd": 1.3}},
-            "'engines.published_hd' is 1.3: input should be less",
+            "'datasets.toy.engines.published_hd' is 1.3: input should be less",
         ),
-        ({"base": PHASE | {"batch_size": 7}}, "'base.batch_size' is 7"),
-        ({"base": PHASE | {"input_size": 50}}, "'base.input_size' is 50"),
-        ({"lr": 1}, "unknown parameter 'lr'"),
-        ({"tiling": PARAMS["tiling"] | {"views": 4}}, "'tiling.views' is 4"),
+        ({"base": PHASE | {"batch_size": 7}}, "'datasets.toy.base.batch_size' is 7"),
+        ({"base": PHASE | {"input_size": 50}}, "'datasets.toy.base.input_size' is 50"),
+        ({"lr": 1}, "unknown parameter 'datasets.toy.lr'"),
+        ({"tiling": PARAMS["tiling"] | {"views": 4}}, "'datasets.toy.tiling.views' is 4"),
     ],
 )
 def test_bad_parameters_are_named(tmp_path, change, message):
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"toy": PARAMS | change}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"datasets": {"toy": PARAMS | change}}))
     with pytest.raises(InputError, match=message):
         load_tagging_params("toy", tmp_path / "params.yaml")
     with pytest.raises(InputError, match="no block for the data set 'other'; there are toy"):

@@ -89,7 +89,7 @@ def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch
 
 
 def write_params(folder: Path, params: dict) -> None:
-    (folder / "pipelines/tagging/params.yaml").write_text(json.dumps({"toy": params}))
+    (folder / "pipelines/tagging/params.yaml").write_text(json.dumps({"datasets": {"toy": params}}))
 
 
 def test_metrics_hold_what_the_report_needs(finished):

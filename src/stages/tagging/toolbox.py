@@ -11,7 +11,7 @@ OUTPUT = Path("data/raw/toolbox")
 # Constants, not parameters: the data stays the same while `seed` varies the training on it.
 SEED = 0
 PER_PART = {"train": 300, "test": 60}
-SCENES = 1000
+SCENES = 2400
 
 
 def main() -> str:

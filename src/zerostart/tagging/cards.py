@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Name, explain_problems
+from zerostart.params import Count, FrozenModel, Name, explain_problems, read_yaml
 
 
 class AcademicSource(FrozenModel):
@@ -81,13 +80,11 @@ class TagCard(FrozenModel):
 def load_tag_card(name: str, folder: str | Path = "data/tags") -> TagCard:
     """Read and check a card; raises InputError naming the file and each wrong key."""
     path = Path(folder) / f"{name}.yaml"
-    try:
-        card = TagCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml"))) or "none"
-        raise InputError(f"{path}: no card for the tagging data set '{name}'; existing: {known}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: no card for the tagging data set '{name}'; existing: {known}")
+    try:
+        card = TagCard.model_validate(read_yaml(path, "the card of a tagging data set is"))
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
     if card.name != name:

@@ -30,18 +30,37 @@ def build_tagger(params: ModelParams, tags: int) -> ConvNeXt:
     """
     if params.name.split(".")[0] not in timm.list_models("convnext*"):
         raise InputError(f"model '{params.name}' is no ConvNeXt of timm; for example convnext_atto is expected")
-    shape = {"depths": params.depths, "dims": params.dims, "ls_init_value": params.layer_scale}
-    shape = {name: value for name, value in shape.items() if value is not None}
+    try:
+        model = _started_model(params, tags)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise InputError(f"model '{params.name}' cannot be built with the options {params.options}: {_first_line(error)}") from None
+    return model.to(memory_format=torch.channels_last)  # trains about 1.5 times as fast on a CPU
+
+
+def _started_model(params: ModelParams, tags: int) -> ConvNeXt:
     if params.weights == "random":
-        return timm.create_model(params.name, num_classes=tags, **shape)
-    model = _fetched(params.name, shape) if params.weights == "pretrained" else _from_file(params.name, params.weights, shape)
+        model = timm.create_model(params.name, num_classes=tags, **params.options)
+        _initialise(model)
+        return model
+    fetched = params.weights == "pretrained"
+    model = _fetched(params.name, params.options) if fetched else _from_file(params.name, params.weights, params.options)
     model.reset_classifier(tags)
     return model
 
 
-def _fetched(name: str, shape: dict[str, Any]) -> nn.Module:
+def _initialise(model: ConvNeXt) -> None:
+    """Random weights after He et al. 2015 (arXiv 1502.01852), the head apart.
+
+    timm's (deviation 0.02 everywhere) are for trainings of 300 epochs: a small network on few pictures hardly starts from them.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and module is not model.head.fc:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
     try:
-        return timm.create_model(name, pretrained=True, **shape)
+        return timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError, HfHubHTTPError) as error:
         raise InputError(
             f"the weights of '{name}' cannot be fetched ({_first_line(error)}); `weights` may also be `random` or the path of"
@@ -49,7 +68,7 @@ def _fetched(name: str, shape: dict[str, Any]) -> nn.Module:
         ) from None
 
 
-def _from_file(name: str, path: str, shape: dict[str, Any]) -> nn.Module:
+def _from_file(name: str, path: str, options: dict[str, Any]) -> nn.Module:
     """The model with all weights of a file, whatever number of classes its head has."""
     try:
         weights = load_file(path)
@@ -59,7 +78,7 @@ def _from_file(name: str, path: str, shape: dict[str, Any]) -> nn.Module:
         raise InputError(f"{path}: not a readable safetensors file ({_first_line(error)})") from None
     if HEAD not in weights:
         raise InputError(f"{path}: no tensor '{HEAD}'; the weights of a ConvNeXt of timm are expected")
-    model = timm.create_model(name, num_classes=len(weights[HEAD]), **shape)
+    model = timm.create_model(name, num_classes=len(weights[HEAD]), **options)
     copy_weights(model, weights, path)
     return model
 

@@ -2,13 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, explain_problems
+from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
 
 PATH = "pipelines/tagging/params.yaml"
 Share = Annotated[Number, Field(ge=0, lt=1)]
@@ -34,12 +33,8 @@ class ModelParams(FrozenModel):
     """A ConvNeXt of timm, with the tag of its weights where it has several (`convnext_base.fb_in22k_ft_in1k`)."""
     weights: Name
     """`random`, `pretrained` (timm fetches them), or the path of such a model's `model.safetensors`."""
-    depths: tuple[Count, Count, Count, Count] | None
-    """Blocks per stage, where they are not the named model's own."""
-    dims: tuple[Count, Count, Count, Count] | None
-    """Channels per stage, likewise."""
-    layer_scale: Positive | None
-    """Start of the layer scale; timm's 1e-6 is for long trainings. null: timm's own."""
+    options: dict[Name, Any]
+    """Further arguments of timm's ConvNeXt, such as depths, dims, norm_layer or global_pool; none for published weights."""
 
 
 class PhaseParams(FrozenModel):
@@ -105,21 +100,16 @@ class TaggingParams(FrozenModel):
     bootstrap_samples: Annotated[Integer, Field(ge=100)]
 
 
+class _Blocks(FrozenModel):
+    datasets: dict[Name, TaggingParams]
+
+
 def load_tagging_params(dataset: str, path: str | Path = PATH) -> TaggingParams:
     """The block of `dataset`; raises InputError naming each wrong key, its value and what was expected."""
-    try:
-        blocks = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the parameters of the tagging pipeline are expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(blocks, dict) or dataset not in blocks:
-        known = ", ".join(blocks) if isinstance(blocks, dict) else "none"
-        raise InputError(f"{path}: no block for the data set '{dataset}'; there are {known}")
-    try:
-        return TaggingParams.model_validate(blocks[dataset])
-    except ValidationError as error:
-        raise InputError(f"{path}, block '{dataset}': {explain_problems(error)}") from None
+    blocks = read_params(path, _Blocks).datasets
+    if dataset not in blocks:
+        raise InputError(f"{path}: no block for the data set '{dataset}'; there are {', '.join(blocks) or 'none'}")
+    return blocks[dataset]
 
 
 def dataset_argument() -> str:
