@@ -23,7 +23,7 @@ PHASE = {
     "mixup_alpha": 0.2,
     "least_crop": 0.8,
     "zoom_out": 2.0,
-    "vertical_flip": False,
+    "all_orientations": False,
     "photometric": 0.0,
     "replay": 0.0,
 }

@@ -37,23 +37,27 @@ def _resize(images: Tensor, size: int) -> Tensor:
 
 
 def augmented(images: Sequence[Tensor], phase: PhaseParams, generator: torch.Generator) -> list[Tensor]:
-    """Random crops and mirror images, small pictures also zoomed out; still uint8."""
-    draws = torch.rand(len(images), 9, generator=generator).tolist()
+    """Random crops and mirror images or orientations, small pictures also zoomed out; still uint8."""
+    draws = torch.rand(len(images), 10, generator=generator).tolist()
     return [
-        _zoomed_out(_crop_and_flip(image, phase, *draw[:6]), phase, *draw[6:])
+        _zoomed_out(_oriented(_cropped(image, phase, *draw[:4]), phase, *draw[4:7]), phase, *draw[7:])
         for image, draw in zip(images, draws, strict=True)
     ]
 
 
-def _crop_and_flip(
-    image: Tensor, phase: PhaseParams, tall: float, wide: float, top: float, left: float, across: float, upside: float
-) -> Tensor:
+def _cropped(image: Tensor, phase: PhaseParams, tall: float, wide: float, top: float, left: float) -> Tensor:
     _, height, width = image.shape
     high, broad = (round(side * (phase.least_crop + (1 - phase.least_crop) * u)) for side, u in ((height, tall), (width, wide)))
     y, x = round((height - high) * top), round((width - broad) * left)
-    cropped = image[:, y : y + high, x : x + broad]
-    flips = [2] * (across < 0.5) + [1] * (phase.vertical_flip and upside < 0.5)
-    return cropped.flip(flips) if flips else cropped
+    return image[:, y : y + high, x : x + broad]
+
+
+def _oriented(image: Tensor, phase: PhaseParams, across: float, upside: float, turn: float) -> Tensor:
+    """Mirrored left to right half of the time; with `all_orientations` one of the eight ways to lay the picture."""
+    if phase.all_orientations and turn < 0.5:
+        image = image.transpose(1, 2)
+    flips = [2] * (across < 0.5) + [1] * (phase.all_orientations and upside < 0.5)
+    return image.flip(flips) if flips else image
 
 
 def _zoomed_out(image: Tensor, phase: PhaseParams, scale: float, top: float, left: float) -> Tensor:
@@ -68,8 +72,9 @@ def _zoomed_out(image: Tensor, phase: PhaseParams, scale: float, top: float, lef
 
 
 def photometric(inputs: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Random contrast and brightness of each normalised picture (B×3×S×S)."""
+    """Random contrast, brightness and tint of each normalised picture (B×3×S×S)."""
     if not strength:
         return inputs
-    draws = (torch.rand(2, len(inputs), 1, 1, 1, generator=generator) * 2 - 1).to(inputs.device) * 0.4 * strength
-    return inputs * (1 + draws[0]) + draws[1]
+    draws = (torch.rand(4, len(inputs), 3, 1, 1, generator=generator) * 2 - 1).to(inputs.device) * strength
+    contrast, brightness = 0.4 * draws[0, :, :1], 0.4 * draws[1, :, :1]  # the same for all channels
+    return inputs * (1 + contrast + 0.2 * draws[2]) + brightness + 0.2 * draws[3]

@@ -57,10 +57,10 @@ class PhaseParams(FrozenModel):
     """Random crops keep at least this share of each side."""
     zoom_out: Annotated[Number, Field(ge=1)]
     """Pictures smaller than the input are put somewhere on a ground up to so many times their side; 1: never."""
-    vertical_flip: bool
-    """Mirror upside down as well as left to right."""
+    all_orientations: bool
+    """Upside down and on their sides as well as mirrored left to right."""
     photometric: NotNegative
-    """Strength of random changes of brightness and contrast; 1 is up to 40 %."""
+    """Strength of random changes of brightness, contrast (1 is up to 40 %) and tint (20 %)."""
     replay: Share
     """Share of academic pictures among those of an epoch (adaptation only)."""
 

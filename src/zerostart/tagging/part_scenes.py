@@ -18,7 +18,7 @@ SCENE_SIZE = 448
 SUPERSAMPLING = 4
 OBJECTS_PER_SCENE = (0.12, 0.38, 0.30, 0.20)
 """Probability of 0 to 3 tagged parts."""
-SIDES = (100, 210)
+SIDES = (120, 220)
 """Smallest and largest side of a part in a scene, in pixels."""
 
 
