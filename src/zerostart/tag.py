@@ -5,17 +5,14 @@ import json
 import sys
 from pathlib import Path
 
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError
 from zerostart.outputs import rounded
 from zerostart.tagging.photos import UnreadableError, decode
 from zerostart.tagging.sources import images_in
 from zerostart.tagging.tagger import Answer, Tagger
 
-LONGEST = 2048
-"""Larger pictures are shrunk to so many pixels on their longer side before they are cut into views."""
 
-
-def main(arguments: list[str] | None = None) -> str:
+def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise InputError(f"--threshold {options.threshold:g}; a number in 0..1 is expected")
@@ -24,7 +21,7 @@ def main(arguments: list[str] | None = None) -> str:
     answers = {}
     for path in paths:
         try:
-            image = decode(path, LONGEST)
+            image = decode(path, tagger.rules.longest)
         except UnreadableError as reason:
             if options.picture.is_file():
                 raise InputError(f"{path}: {reason}") from None
@@ -34,8 +31,9 @@ def main(arguments: list[str] | None = None) -> str:
     if not answers:
         raise InputError(f"{options.picture}: none of its {len(paths)} images can be read")
     if options.json:
-        return json.dumps({path.as_posix(): _plain(answer) for path, answer in answers.items()}, indent=1)
-    return "\n".join(f"{path}: {_sentence(answer)}" for path, answer in answers.items())
+        print(json.dumps({path.as_posix(): _plain(answer) for path, answer in answers.items()}, indent=1))
+    else:
+        print("\n".join(f"{path}: {_sentence(answer)}" for path, answer in answers.items()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,4 +67,7 @@ def _plain(answer: Answer) -> dict:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

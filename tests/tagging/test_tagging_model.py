@@ -1,5 +1,6 @@
 """The tagger's weights, its input, tiling, novelty and parameters."""
 
+import json
 import math
 from itertools import pairwise
 
@@ -14,11 +15,11 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch.nn import functional
 
 from zerostart.errors import InputError
-from zerostart.tagging.batches import augmented, model_input
+from zerostart.tagging.batches import augmented, model_input, photometric
 from zerostart.tagging.model import build_tagger, features_and_logits, load_engine, save_engine
 from zerostart.tagging.novelty import best_limit, fit_home, novelty
 from zerostart.tagging.params import ModelParams, PhaseParams, load_tagging_params
-from zerostart.tagging.rules import Rules, side_limit
+from zerostart.tagging.rules import Rules, load_rules, side_limit
 from zerostart.tagging.tiling import VIEWS, merged, view_scores, view_windows
 from zerostart.tagging.training import make_state, rate_factor
 
@@ -107,6 +108,31 @@ def test_augmented_pictures_are_windows_of_the_original():
         assert abs(int(step)) == 1 and (cut[:, :, 1:] - cut[:, :, :-1] == step).all()  # 1: as it is, -1: mirrored
 
 
+def test_a_thin_picture_keeps_a_pixel():
+    phase = PhaseParams.model_validate(PHASE | {"least_crop": 0.1})
+    thin = torch.zeros(3, 1, 90, dtype=torch.uint8)
+    assert all(augmented([thin], phase, torch.Generator().manual_seed(seed))[0].shape[1] >= 1 for seed in range(10))
+
+
+def test_all_orientations_are_the_eight_of_a_square():
+    phase = PhaseParams.model_validate(PHASE | {"least_crop": 1.0, "zoom_out": 1.0, "all_orientations": True})
+    image = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8).expand(3, 2, 2)
+    seen = {
+        tuple(augmented([image], phase, torch.Generator().manual_seed(seed))[0][0].flatten().tolist()) for seed in range(60)
+    }
+    assert len(seen) == 8 and (1, 2, 3, 4) in seen and (1, 3, 2, 4) in seen
+
+
+def test_photometric_changes_each_channel_by_a_factor_and_an_offset():
+    inputs = torch.rand(4, 3, 8, 8)
+    found = photometric(inputs, 1.0, torch.Generator().manual_seed(0))
+    assert torch.equal(photometric(inputs, 0.0, torch.Generator()), inputs) and not torch.allclose(found, inputs, atol=0.05)
+    for before, after in zip(inputs.flatten(0, 1), found.flatten(0, 1), strict=True):
+        slope = (after.max() - after.min()) / (before.max() - before.min())
+        torch.testing.assert_close(after - after.min(), slope * (before - before.min()))
+        assert 0.4 <= slope <= 1.6
+
+
 def test_a_small_picture_zoomed_out_is_somewhere_on_its_own_ground():
     phase = PhaseParams.model_validate(PHASE | {"least_crop": 1.0, "zoom_out": 3.0, "input_size": 64})
     image = torch.full((3, 20, 20), 9, dtype=torch.uint8)
@@ -159,6 +185,51 @@ def test_novelty_is_the_mahalanobis_distance():
     assert best_limit(np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0])) == 4.0
 
 
+def rules_of(**change) -> Rules:
+    kept = {"published": 0.3, "val_1": (0.1, 0.2, 0.3), "val_6": (0.4, 0.5, 0.6)}
+    values = {
+        "tags": ("a", "b", "c"),
+        "longest": 96,
+        "use": "val",
+        "thresholds": {"standard": kept, "hd": kept | {"val_1": (0.7, 0.8, 0.9)}},
+        "tiling": PARAMS["tiling"],
+        "novelty_limit": 2.0,
+        "side_limit": 100.0,
+    }
+    return Rules.model_validate(values | change)
+
+
+def test_thresholds_are_those_of_the_engine_and_its_views():
+    assert rules_of().chosen("standard", 1).tolist() == [0.1, 0.2, 0.3]
+    assert rules_of().chosen("standard", 6).tolist() == [0.4, 0.5, 0.6]
+    assert rules_of().chosen("hd", 1).tolist() == [0.7, 0.8, 0.9]
+    assert rules_of(use="published").chosen("hd", 6).tolist() == [0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"val_1": (0.1, 1.2, 0.3)}, r"'thresholds.hd.val_1.1' is 1.2: input should be less than or equal to 1"),
+        ({"val_6": (0.1, 0.2)}, "a threshold for each of the 3 tags"),
+    ],
+)
+def test_rules_with_wrong_thresholds_are_refused(tmp_path, change, message):
+    rules = json.loads(rules_of().model_dump_json())
+    rules["thresholds"]["hd"] |= change
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    with pytest.raises(InputError, match=message):
+        load_rules(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"tags": None}, {"model": {"name": "convnext_atto"}}])
+def test_a_damaged_config_of_an_engine_is_named(tmp_path, change):
+    save_engine(build_tagger(MODEL, 2), MODEL, ("a", "b"), 64, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(InputError, match=r"config.json: .*(tags|model.weights)"):
+        load_engine(tmp_path, ("a", "b"))
+
+
 def test_auto_takes_hd_for_what_is_large_or_new():
     rules = Rules.model_construct(novelty_limit=2.0, side_limit=100.0)
     assert [rules.engine_for(*case) for case in ((32, 1.0), (200, 1.0), (32, 2.5))] == ["standard", "hd", "hd"]
@@ -194,6 +265,8 @@ def test_layer_decay_slows_the_early_layers():
         ),
         ({"base": PHASE | {"batch_size": 7}}, "'datasets.toy.base.batch_size' is 7"),
         ({"base": PHASE | {"input_size": 50}}, "'datasets.toy.base.input_size' is 50"),
+        ({"data": PARAMS["data"] | {"real_val": 0.5, "real_test": 0.5}}, "leave no photo to train on"),
+        ({"data": PARAMS["data"] | {"academic_val": 0.0}}, "'datasets.toy.data.academic_val' is 0.0"),
         ({"lr": 1}, "unknown parameter 'datasets.toy.lr'"),
         ({"tiling": PARAMS["tiling"] | {"views": 4}}, "'datasets.toy.tiling.views' is 4"),
     ],
@@ -202,5 +275,9 @@ def test_bad_parameters_are_named(tmp_path, change, message):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"datasets": {"toy": PARAMS | change}}))
     with pytest.raises(InputError, match=message):
         load_tagging_params("toy", tmp_path / "params.yaml")
+
+
+def test_a_data_set_without_a_block(tmp_path):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"datasets": {"toy": PARAMS}}))
     with pytest.raises(InputError, match="no block for the data set 'other'; there are toy"):
         load_tagging_params("other", tmp_path / "params.yaml")

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, verdict
-from zerostart.tagging.scores import accuracy_and_f1, best_thresholds, bootstrap_samples, per_tag_f1, tag_metrics
+from zerostart.tagging.scores import (
+    accuracy_and_f1,
+    best_thresholds,
+    bootstrap_samples,
+    mean_ap_samples,
+    per_tag_f1,
+    tag_metrics,
+)
 
 TAGS = ("a", "b", "c")
 
@@ -95,8 +102,25 @@ def test_the_most_frequent_tags_are_a_set():
 
 def test_a_difference_to_itself_is_zero_without_doubt():
     judged = Judged(np.random.default_rng(0).random((20, 3)), np.full(3, 0.5), np.random.default_rng(1).random((20, 3)) < 0.5)
-    for numbers in difference(judged, judged, 100, 0).values():
+    found = difference(judged, judged, TAGS, 100, 0, paired=True)
+    assert set(found) == {"subset_accuracy", "macro_F1", "micro_F1", "mAP"}
+    for numbers in found.values():
         assert numbers == {"value": 0.0, "interval": [0.0, 0.0]}
+    for numbers in difference(judged, judged, TAGS, 100, 0, paired=False).values():
+        assert numbers["value"] == 0 and numbers["interval"][0] < 0 < numbers["interval"][1]
+
+
+@given(st.integers(0, 1000), st.integers(2, 6))
+def test_resampled_map_is_that_of_scikit_learn(seed, levels):
+    rng = np.random.default_rng(seed)
+    scores, targets = rng.integers(0, levels, (15, 3)) / levels, rng.random((15, 3)) < 0.4
+    found = mean_ap_samples(scores, targets, samples=4, seed=seed)
+    judged = [k for k in range(3) if 0 < targets[:, k].sum() < 15]
+    for index, count in enumerate(np.random.default_rng(seed).multinomial(15, np.full(15, 1 / 15), size=4)):
+        drawn, true = scores.repeat(count, axis=0), targets.repeat(count, axis=0)
+        each = [average_precision_score(true[:, k], drawn[:, k]) for k in judged if true[:, k].any()]
+        if each:
+            assert found[index] == pytest.approx(np.mean(each))
 
 
 def test_the_verdict_names_a_tag_with_an_f1_of_zero():

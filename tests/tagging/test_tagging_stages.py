@@ -3,19 +3,26 @@
 import contextlib
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from tagging_samples import PARAMS, PHASE, TAGS, run_stage, write_toy
+from tagging_samples import PARAMS, PHASE, ROOT, TAGS, run_stage, write_toy
 
 from zerostart import tag
 from zerostart.errors import InputError
 from zerostart.tagging import training
+from zerostart.tagging.image_store import open_store
 from zerostart.tagging.model import build_tagger, load_engine
-from zerostart.tagging.params import load_tagging_params
+from zerostart.tagging.params import PhaseParams, load_tagging_params
 from zerostart.tagging.photos import decode
+from zerostart.tagging.rules import load_rules
+from zerostart.tagging.scores import best_thresholds, tag_metrics
 from zerostart.tagging.tagger import Tagger
 
 STAGES = ("images", "base", "adaptation", "engines", "evaluate")
@@ -49,8 +56,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, monke
     run_stage("images", tmp_path)
     save = training.TrainingState.save
 
-    def killed(state, path, settings):
-        save(state, path, settings)
+    def killed(state, path, settings, scaler):
+        save(state, path, settings, scaler)
         if len(state.history) == 2:
             raise KeyboardInterrupt
 
@@ -75,16 +82,26 @@ def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch
     run_stage("images", tmp_path)
     save = training.TrainingState.save
 
-    def killed(state, path, settings):
-        save(state, path, settings)
+    def killed(state, path, settings, scaler):
+        save(state, path, settings, scaler)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(training.TrainingState, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             run_stage("base", tmp_path)
-    write_params(tmp_path, PARAMS | {"seed": 1})
-    with pytest.raises(InputError, match="started with another seed"):
+    for change, name in (
+        ({"seed": 1}, "seed"),
+        ({"model": PARAMS["model"] | {"options": PARAMS["model"]["options"] | {"global_pool": "max"}}}, "model"),
+        ({"precision": "float16"}, "precision"),
+    ):
+        write_params(tmp_path, PARAMS | change)
+        with pytest.raises(InputError, match=rf"started with another .*{name}"):
+            run_stage("base", tmp_path)
+    write_params(tmp_path, PARAMS)
+    shapes = tmp_path / "data/tagging/toy/images/real/areas.npy"
+    shapes.write_bytes(shapes.read_bytes() + b" ")
+    with pytest.raises(InputError, match="started with another pictures"):
         run_stage("base", tmp_path)
 
 
@@ -111,10 +128,84 @@ def test_the_engines_stay_frozen(finished):
     assert not any(parameter.requires_grad for parameter in model.parameters()) and not model.training
 
 
-def test_the_command_and_python_say_the_same(finished):
+def test_training_learns_the_training_pictures(tmp_path):
+    write_toy(tmp_path, params=PARAMS | {"base": PHASE | {"epochs": 12, "patience": 12, "mixup_alpha": 0.0, "lr": 0.01}})
+    run_stage("images", tmp_path)
+    run_stage("base", tmp_path)
+    model, size = load_engine(tmp_path / "models/tagging/toy/standard", TAGS)
+    store = open_store(tmp_path / "data/tagging/toy/images/academic", TAGS)
+    train = store.of_split("train")
+    found = tag_metrics(training.predict(model, store, train, size), store.targets[train], np.full(3, 0.5), TAGS)
+    assert found["mAP"] > 0.95
+    losses = pd.read_csv(tmp_path / "plots/tagging/toy/standard.csv")["loss"]
+    assert losses.iloc[-1] < 0.5 * losses[1]
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path):
+    write_toy(tmp_path, params=PARAMS | {"base": PHASE | {"epochs": 9, "patience": 2, "lr": 1e-12}})
+    run_stage("images", tmp_path)
+    run_stage("base", tmp_path)
+    rows = pd.read_csv(tmp_path / "plots/tagging/toy/standard.csv")
+    best = json.loads((tmp_path / "metrics/tagging/toy/standard.json").read_text())["best_epoch"]
+    assert rows["epoch"].max() == best + 2 < 9
+
+
+def test_replayed_pictures_are_the_share_that_was_asked_for(finished):
+    stores = {d: open_store(finished / f"data/tagging/toy/images/{d}", TAGS) for d in ("academic", "real")}
+    phase = PhaseParams.model_validate(PHASE | {"replay": 0.25})
+    pictures = training.epoch_pictures(stores["real"], stores["academic"], phase, np.random.default_rng(0))
+    replayed = sum(store is stores["academic"] for store, _ in pictures)
+    photos = len(stores["real"].of_split("train"))
+    assert len(pictures) == photos + replayed and replayed == round(photos / 3)
+    splits = {int(store.splits[index]) for store, index in pictures}
+    assert splits == {0} and len({(id(store), index) for store, index in pictures}) == len(pictures)
+
+
+def test_batches_keep_each_picture_with_its_tags(finished):
+    store = open_store(finished / "data/tagging/toy/images/academic", TAGS)
+    phase = PhaseParams.model_validate(PHASE | {"least_crop": 1.0, "zoom_out": 1.0})
+    pictures = [(store, int(index)) for index in store.of_split("train")]
+    seen, seen_tags = 0, set()
+    for inputs, targets in training.batches(pictures, phase, torch.device("cpu"), torch.Generator()):
+        brightest = inputs.mean(dim=(2, 3)).argmax(dim=1)  # a picture tagged red is red
+        tagged = targets.sum(dim=1) == 1
+        assert torch.equal(targets.argmax(dim=1)[tagged], brightest[tagged])
+        seen_tags |= set(targets.argmax(dim=1)[tagged].tolist())
+        seen += len(inputs)
+    assert seen == len(pictures) // 2 * 2 and seen_tags == {0, 1, 2}
+
+
+def test_thresholds_are_chosen_on_the_engines_own_domain(finished):
+    rules, _ = load_rules(finished / "models/tagging/toy/rules")
+    for engine, domain in (("standard", "academic"), ("hd", "real")):
+        model, size = load_engine(finished / "models/tagging/toy" / engine, TAGS)
+        store = open_store(finished / f"data/tagging/toy/images/{domain}", TAGS)
+        val = store.of_split("val")
+        best = best_thresholds(training.predict(model, store, val, size), store.targets[val], 0.5)
+        assert rules.chosen(engine, 1) == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("photos", "change"), [(4, {}), (24, {"real_val": 0.01}), (24, {"real_test": 0.01}), (24, {"academic_val": 0.01})]
+)
+def test_a_split_without_pictures_is_refused_before_training(tmp_path, photos, change):
+    write_toy(tmp_path, params=PARAMS | {"data": PARAMS["data"] | change}, photos=photos)
+    with pytest.raises(InputError, match="pictures leave none for the split"):
+        run_stage("images", tmp_path)
+    assert not (tmp_path / "data/tagging/toy/images").exists()
+
+
+def test_json_stays_json_however_long_it_takes(finished):
+    command = [sys.executable, "-m", "zerostart.tag", "data/raw/toy/photos", "--models", "models/tagging/toy", "--json"]
+    answer = subprocess.run(command, cwd=finished, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True)
+    assert len(json.loads(answer.stdout)) == 24
+
+
+def test_the_command_and_python_say_the_same(finished, capsys):
     picture = finished / "data/raw/toy/photos/01.png"
     with contextlib.chdir(finished):
-        text = tag.main([str(picture), "--models", "models/tagging/toy", "--engine", "hd", "--tiling", "6", "--json"])
+        tag.main([str(picture), "--models", "models/tagging/toy", "--engine", "hd", "--tiling", "6", "--json"])
+    text = capsys.readouterr().out
     said = json.loads(text)[picture.as_posix()]
     answer = Tagger.load(finished / "models/tagging/toy").tag(decode(picture), "hd", 6)
     assert said["engine"] == "hd"
@@ -148,9 +239,10 @@ def test_bad_input_of_the_command(finished, arguments, message):
 def test_a_folder_with_a_broken_image_is_tagged_without_it(finished, tmp_path, capsys):
     (tmp_path / "good.png").write_bytes((finished / "data/raw/toy/photos/02.png").read_bytes())
     (tmp_path / "torn.png").write_bytes((finished / "data/raw/toy/photos/02.png").read_bytes()[:300])
-    text = tag.main([str(tmp_path), "--models", str(finished / "models/tagging/toy")])
-    assert text.count("\n") == 0 and "good.png" in text
-    assert "torn.png: left out" in capsys.readouterr().err
+    tag.main([str(tmp_path), "--models", str(finished / "models/tagging/toy")])
+    text, errors = capsys.readouterr()
+    assert text.count("\n") == 1 and "good.png" in text
+    assert "torn.png: left out" in errors
 
 
 def test_adaptation_refuses_a_base_of_other_tags(finished, tmp_path):

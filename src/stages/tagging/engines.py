@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder, rounded
+from zerostart.outputs import output_folder
 from zerostart.tagging.image_store import ImageStore
 from zerostart.tagging.novelty import best_limit, fit_home, novelty, stored_features
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
@@ -32,11 +32,12 @@ def main() -> str:
     sides = {domain: store.shapes[store.splits < 2].max(axis=1) for domain, store in stores.items()}  # not those of test
     rules = Rules(
         tags=tags,
+        longest=params.data.longest,
         use=params.engines.thresholds,
         thresholds=thresholds,
         tiling=params.tiling,
-        novelty_limit=rounded(best_limit(away["academic"], away["real"])),
-        side_limit=rounded(side_limit(sides["academic"], sides["real"])),
+        novelty_limit=best_limit(away["academic"], away["real"]),
+        side_limit=side_limit(sides["academic"], sides["real"]),
     )
     with output_folder(f"models/tagging/{dataset}/rules") as folder:
         save_rules(rules, home, folder)
@@ -53,7 +54,7 @@ def _thresholds(dataset: str, engine: str, store: ImageStore, params: TaggingPar
     scores = stored_view_scores(model, store, val, size, len(VIEWS), params.tiling.overlap)
 
     def best(views: np.ndarray) -> tuple[float, ...]:
-        return tuple(rounded(best_thresholds(merged(views, params.tiling.merge), store.targets[val], published).tolist()))
+        return tuple(best_thresholds(merged(views, params.tiling.merge), store.targets[val], published).tolist())
 
     return EngineThresholds(published=published, val_1=best(scores[:, :1]), val_6=best(scores))
 

@@ -19,6 +19,7 @@ from zerostart.tagging.evaluation import Judged, confusion, difference, most_fre
 from zerostart.tagging.image_store import ImageStore
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
 from zerostart.tagging.phases import DOMAINS, open_domains, open_engine
+from zerostart.tagging.result_table import result_table
 from zerostart.tagging.rules import ENGINES, Rules, load_rules
 from zerostart.tagging.scores import best_thresholds, tag_metrics
 from zerostart.tagging.sheets import sheet
@@ -51,7 +52,16 @@ def main() -> str:
         }
         for domain in DOMAINS
     }
-    change = {domain: _change(results, domain, 1, params) for domain in DOMAINS}
+    samples, seed = params.bootstrap_samples, params.seed
+    change = {
+        domain: difference(results[domain, "hd", 1], results[domain, "standard", 1], rules.tags, samples, seed, paired=True)
+        for domain in DOMAINS
+    }
+    gap = {
+        engine: difference(results["academic", engine, 1], results["real", engine, 1], rules.tags, samples, seed, paired=False)
+        for engine in ENGINES
+    }
+    baselines = _baselines(dataset, stores, params)
     sentence = verdict(reports, change["real"]["subset_accuracy"], change["academic"]["subset_accuracy"])
     write_json(
         f"metrics/tagging/{dataset}/evaluate.json",
@@ -59,29 +69,17 @@ def main() -> str:
             "verdict": sentence,
             "whole": reports,
             "adaptation": change,
-            "gap": {engine: _gap(reports, engine) for engine in ENGINES},
-            "baselines": _baselines(dataset, stores, params),
+            "gap": gap,
+            "baselines": baselines,
             "thresholds": _thresholds(results, rules),
             "tiling": _tiling(results, stores["real"], rules.tags),
             "auto": judge_auto(models, rules, home, stores),
         },
     )
+    _write_table(dataset, results, reports, baselines, rules.tags, params)
     _write_plots(dataset, results, rules.tags)
     _write_sheet(dataset, results, stores["real"], rules.tags)
     return f"{dataset}: {sentence}"
-
-
-def _change(results: Results, domain: str, views: int, params: TaggingParams) -> dict[str, Any]:
-    hd, standard = results[domain, "hd", views], results[domain, "standard", views]
-    return difference(hd, standard, params.bootstrap_samples, params.seed)
-
-
-def _gap(reports: dict[str, dict], engine: str) -> dict[str, float]:
-    """How much better an engine is at home than on photos."""
-    return {
-        name: reports["academic"][engine][name] - reports["real"][engine][name]
-        for name in ("subset_accuracy", "macro_F1", "mAP")
-    }
 
 
 def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParams) -> dict[str, Any]:
@@ -131,8 +129,23 @@ def _tiling(results: Results, store: ImageStore, tags: tuple[str, ...]) -> dict[
 
 
 def _brief(judged: Judged, tags: tuple[str, ...]) -> dict[str, float]:
-    metrics = tag_metrics(judged.scores, judged.targets, judged.thresholds, tags)
+    metrics = tag_metrics(*judged.by_threshold(), tags)
     return {name: metrics[name] for name in ("subset_accuracy", "macro_F1", "micro_F1", "mAP", "ECE")}
+
+
+def _write_table(
+    dataset: str, results: Results, reports: dict, baselines: dict, tags: tuple[str, ...], params: TaggingParams
+) -> None:
+    """The verdict and the table that the documentation quotes."""
+    rows = []
+    for engine in ENGINES:
+        six = report(results["real", engine, len(VIEWS)], tags, params.bootstrap_samples, params.seed)
+        rows += [(f"`{engine}`", reports["real"][engine], reports["academic"][engine]), (f"`{engine}`, six views", six, None)]
+    rows.append(("most frequent tags", baselines["most_frequent_real"], baselines["most_frequent_academic"]))
+    if "coco_detector_real" in baselines:
+        rows.append(("COCO detector", baselines["coco_detector_real"], None))
+    with output_file(f"plots/tagging/{dataset}/table.md") as path:
+        path.write_text(result_table(rows), encoding="utf-8")
 
 
 def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
@@ -144,7 +157,7 @@ def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
     bars = [
         {"tag": tag, "detector": engine, "F1": numbers["F1"]}
         for engine in ENGINES
-        for tag, numbers in tag_metrics(*_ordered(results["real", engine, 1]), tags)["per_tag"].items()
+        for tag, numbers in tag_metrics(*results["real", engine, 1].by_threshold(), tags)["per_tag"].items()
     ]
     curves = [
         {"detector": engine, "confidence": bin.confidence, "precision": bin.precision, "count": bin.count}
@@ -154,10 +167,6 @@ def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
     for name, rows in (("per_tag", bars), ("calibration", curves)):
         with output_file(f"{folder}/{name}.csv") as path:
             pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6f")
-
-
-def _ordered(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return judged.scores, judged.targets, judged.thresholds
 
 
 def _write_sheet(dataset: str, results: Results, store: ImageStore, tags: tuple[str, ...]) -> None:

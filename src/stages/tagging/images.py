@@ -10,7 +10,7 @@ from zerostart.outputs import output_file, output_folder, write_json
 from zerostart.tagging.alignment import align, object_areas, targets
 from zerostart.tagging.cards import TagCard, load_tag_card
 from zerostart.tagging.clean_images import academic_splits, balance, clean, real_splits, reasons
-from zerostart.tagging.image_store import write_index, write_pixels
+from zerostart.tagging.image_store import SPLITS, write_index, write_pixels
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
 from zerostart.tagging.sources import Item, read_academic, read_real
 
@@ -57,6 +57,12 @@ def _store(items: list[Item], domain: str, card: TagCard, params: TaggingParams,
         splits = academic_splits(kept, params.data.academic_val, params.seed)
     else:
         splits = real_splits(kept, {"val": params.data.real_val, "test": params.data.real_test}, params.seed)
+    for index, split in enumerate(SPLITS):
+        if not (splits == index).any():
+            raise InputError(
+                f"data/raw/{card.name}: {len(kept)} {domain} pictures leave none for the split '{split}'; more pictures,"
+                " or another share in `data`, are expected"
+            )
     marks = targets(kept, card)
     write_index(folder, card.tags, [item.name for item in kept], shapes, marks, object_areas(kept, card), splits)
     stored = int(3 * shapes.astype(np.int64).prod(axis=1).sum())

@@ -21,14 +21,15 @@ def align(source: Source, card: TagCard, others_are_negatives: bool) -> dict[str
         raise InputError(
             f"{source.origin}: no class in common: it has {', '.join(seen) or 'none'}, the card has {', '.join(card.tags)}"
         )
-    outside = [name for name, tag in meaning.items() if tag is None and name not in card.negatives]
+    carried = dict.fromkeys(label for item in source.items for label in item.labels)
+    outside = [name for name in carried if meaning[name] is None and name not in card.negatives]
     if outside and not others_are_negatives:
-        record = next((item.name for item in source.items if outside[0] in item.labels), source.origin)
+        record = next(item.name for item in source.items if outside[0] in item.labels)
         raise InputError(
             f"{record}: '{outside[0]}' is outside the card; one of its tags ({', '.join(card.tags)}), its aliases or its"
-            " negatives is expected"
+            f" negatives is expected (outside are {', '.join(outside)})"
         )
-    used = {card.tag_of(label) for item in source.items for label in item.labels}
+    used = {card.tag_of(label) for label in carried}
     tags = list(dict.fromkeys(tag for tag in meaning.values() if tag))
     return {
         "source_order": list(source.names),

@@ -47,7 +47,9 @@ def augmented(images: Sequence[Tensor], phase: PhaseParams, generator: torch.Gen
 
 def _cropped(image: Tensor, phase: PhaseParams, tall: float, wide: float, top: float, left: float) -> Tensor:
     _, height, width = image.shape
-    high, broad = (round(side * (phase.least_crop + (1 - phase.least_crop) * u)) for side, u in ((height, tall), (width, wide)))
+    high, broad = (
+        max(round(side * (phase.least_crop + (1 - phase.least_crop) * u)), 1) for side, u in ((height, tall), (width, wide))
+    )
     y, x = round((height - high) * top), round((width - broad) * left)
     return image[:, y : y + high, x : x + broad]
 

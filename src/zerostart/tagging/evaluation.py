@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zerostart.tagging.scores import accuracy_and_f1, bootstrap_samples, interval, tag_metrics
+from zerostart.tagging.scores import bootstrap_samples, interval, mean_ap_samples, tag_metrics
 
 NO_TAG = "no tag"
 AREA_LIMITS = {"small": (0.0, 0.04), "medium": (0.04, 0.1), "large": (0.1, 1.01)}
@@ -26,22 +26,31 @@ class Judged(NamedTuple):
         """N×K bool: the tags given."""
         return self.scores >= self.thresholds
 
+    def by_threshold(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores, targets, thresholds: the arguments of :func:`~zerostart.tagging.scores.tag_metrics`."""
+        return self.scores, self.targets, self.thresholds
+
+    def resampled(self, samples: int, seed: int) -> dict[str, np.ndarray]:
+        """B values of subset accuracy, macro F1, micro F1 and mAP; the same pictures in each for the same B, N and seed."""
+        table = bootstrap_samples(self.predicted, self.targets, samples, seed)
+        return table | {"mAP": mean_ap_samples(self.scores, self.targets, samples, seed)}
+
 
 def report(judged: Judged, tags: tuple[str, ...], samples: int, seed: int) -> dict:
-    """The metrics of an engine on a domain, and the 95 % intervals of those that depend on the thresholds."""
-    resampled = bootstrap_samples(judged.predicted, judged.targets, samples, seed)
-    metrics = tag_metrics(judged.scores, judged.targets, judged.thresholds, tags)
+    """The metrics of an engine on a domain, and their 95 % intervals over its pictures."""
+    resampled = judged.resampled(samples, seed)
+    metrics = tag_metrics(*judged.by_threshold(), tags)
     return metrics | {"intervals": {name: interval(values) for name, values in resampled.items()}}
 
 
-def difference(after: Judged, before: Judged, samples: int, seed: int) -> dict[str, dict]:
-    """after − before on the same pictures, with the 95 % interval of a paired bootstrap."""
-    numbers = [accuracy_and_f1(judged.predicted, judged.targets) for judged in (after, before)]
-    resampled = [bootstrap_samples(judged.predicted, judged.targets, samples, seed) for judged in (after, before)]
-    return {
-        name: {"value": numbers[0][name] - numbers[1][name], "interval": interval(resampled[0][name] - resampled[1][name])}
-        for name in numbers[0]
-    }
+def difference(first: Judged, second: Judged, tags: tuple[str, ...], samples: int, seed: int, paired: bool) -> dict[str, dict]:
+    """first − second in each number, with its 95 % bootstrap interval.
+
+    paired: both are of the same pictures, which are then resampled together; else each on its own.
+    """
+    numbers = [tag_metrics(*judged.by_threshold(), tags) for judged in (first, second)]
+    one, two = first.resampled(samples, seed), second.resampled(samples, seed if paired else seed + 1)
+    return {name: {"value": numbers[0][name] - numbers[1][name], "interval": interval(one[name] - two[name])} for name in one}
 
 
 def most_frequent_tags(train_targets: np.ndarray, targets: np.ndarray) -> Judged:

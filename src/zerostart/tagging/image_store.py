@@ -1,5 +1,6 @@
 """Pictures of one domain as uint8 at their own size, one after the other in a memory-mapped file."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ class ImageStore:
     def of_split(self, split: str) -> np.ndarray:
         """Indices of the pictures of a split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def digest(self) -> str:
+        """sha256 of the pictures and of all that stands beside them."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.iterdir()):
+            with open(path, "rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
     def images(self, indices: Sequence[int] | np.ndarray) -> list[Tensor]:
         """3×H×W uint8 each, in the order of `indices`."""

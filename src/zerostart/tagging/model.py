@@ -3,20 +3,21 @@
 Liu et al. 2022, "A ConvNet for the 2020s" (arXiv 2201.03545); the implementation is timm's.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.models.convnext import ConvNeXt
 from torch import nn
 
 from zerostart.errors import InputError
-from zerostart.tagging.params import ModelParams
+from zerostart.params import FrozenModel, Name, explain_problems
+from zerostart.tagging.params import ModelParams, Side
 from zerostart.weights import copy_weights
 
 HEAD = "head.fc.weight"
@@ -32,8 +33,12 @@ def build_tagger(params: ModelParams, tags: int) -> ConvNeXt:
         raise InputError(f"model '{params.name}' is no ConvNeXt of timm; for example convnext_atto is expected")
     try:
         model = _started_model(params, tags)
+    except InputError:  # a ValueError too
+        raise
     except (TypeError, ValueError, AssertionError) as error:
-        raise InputError(f"model '{params.name}' cannot be built with the options {params.options}: {_first_line(error)}") from None
+        raise InputError(
+            f"model '{params.name}' cannot be built with the options {params.options}: {_first_line(error)}"
+        ) from None
     return model.to(memory_format=torch.channels_last)  # trains about 1.5 times as fast on a CPU
 
 
@@ -87,10 +92,18 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
+class _Config(FrozenModel):
+    """config.json of an engine."""
+
+    input_size: Side
+    model: ModelParams
+    tags: tuple[Name, ...]
+
+
 def save_engine(model: nn.Module, params: ModelParams, tags: tuple[str, ...], input_size: int, folder: Path) -> None:
     """Write `config.json` and `model.safetensors`."""
-    config = {"model": params.model_dump(), "tags": list(tags), "input_size": input_size}
-    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    config = _Config(model=params, tags=tags, input_size=input_size)
+    (folder / "config.json").write_text(config.model_dump_json(indent=1) + "\n")
     save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
 
 
@@ -101,16 +114,17 @@ def load_engine(folder: str | Path, tags: tuple[str, ...]) -> tuple[ConvNeXt, in
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = _Config.model_validate_json((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
+    except ValidationError as error:
+        raise InputError(f"{folder}/config.json: {explain_problems(error, kind='key')}") from None
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: no readable tagger in it ({_first_line(error)})") from None
-    if config["tags"] != list(tags):
-        raise InputError(f"{folder}: trained for the tags {', '.join(config['tags'])}; {', '.join(tags)} are expected")
-    params = ModelParams.model_validate(config["model"]).model_copy(update={"weights": "random"})
-    model = build_tagger(params, len(tags))
+    if config.tags != tags:
+        raise InputError(f"{folder}: trained for the tags {', '.join(config.tags)}; {', '.join(tags)} are expected")
+    model = build_tagger(config.model.model_copy(update={"weights": "random"}), len(tags))
     copy_weights(model, weights, folder)
-    return model.eval().requires_grad_(False), config["input_size"]
+    return model.eval().requires_grad_(False), config.input_size
 
 
 @torch.inference_mode()

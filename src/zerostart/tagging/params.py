@@ -2,15 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zerostart.errors import InputError
 from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
 
 PATH = "pipelines/tagging/params.yaml"
 Share = Annotated[Number, Field(ge=0, lt=1)]
+Split = Annotated[Number, Field(gt=0, lt=1)]
 Threshold = Annotated[Number, Field(ge=0, le=1)]
 Side = Annotated[Integer, Field(ge=32, multiple_of=32)]
 
@@ -20,10 +21,16 @@ class DataParams(FrozenModel):
 
     longest: Annotated[Integer, Field(ge=32)]
     """Larger photos are stored with so many pixels on their longer side."""
-    academic_val: Share
+    academic_val: Split
     """Share of the academic training pictures that becomes val."""
-    real_val: Share
-    real_test: Share
+    real_val: Split
+    real_test: Split
+
+    @model_validator(mode="after")
+    def _some_train(self) -> Self:
+        if self.real_val + self.real_test >= 1:
+            raise ValueError(f"real_val {self.real_val:g} and real_test {self.real_test:g} leave no photo to train on")
+        return self
 
 
 class ModelParams(FrozenModel):

@@ -1,5 +1,7 @@
 """What the stages `base` and `adaptation` share: stores, device, training, and the files they leave."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +63,12 @@ def run_phase(
     output.parent.mkdir(parents=True, exist_ok=True)
     resume = output.with_name(f".tmp-resume-{engine}.pt")
     replayed = stores["academic"] if main_domain != "academic" else None
-    train(state, main, replayed, phase, params.seed, params.precision, measure, resume)
+    inputs = {
+        "model": json.dumps(params.model.model_dump(), sort_keys=True),
+        "start": _digest(state.model),
+        "pictures": " ".join(store.digest() for store in stores.values()),
+    }
+    train(state, main, replayed, phase, params.seed, params.precision, measure, resume, inputs)
     state.model.load_state_dict(state.best)
     with output_folder(output) as folder:
         save_engine(state.model, params.model, tags, phase.input_size, folder)
@@ -75,3 +82,10 @@ def run_phase(
     return f"{output}: epoch {state.best_epoch} chosen; mAP on val " + ", ".join(
         f"{domain} {before[f'{domain}_mAP']:.3f} -> {best[f'{domain}_mAP']:.3f}" for domain in DOMAINS
     )
+
+
+def _digest(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,5 +1,7 @@
 """Decode any picture that people have into RGB, or say why not."""
 
+import struct
+import warnings
 from io import BytesIO
 from pathlib import Path
 
@@ -7,6 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from zerostart.errors import InputError
+
+# Pillow warns of large pictures in two lines; they are refused in one sentence below.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 LEAST_SIDE = 8
 """Smaller pictures show nothing."""
@@ -31,14 +36,14 @@ def decode(source: Path | bytes, longest: int | None = None) -> np.ndarray:
             if longest is not None:
                 image.draft("RGB", (longest, longest))  # a JPEG decodes to a half, quarter or eighth at little cost
             upright = ImageOps.exif_transpose(image).convert("RGB")
-    # Pillow reports a broken PNG as a SyntaxError or ValueError.
+    # Pillow reports a broken PNG as a SyntaxError or ValueError, a broken TIFF as a TypeError or struct.error.
     except UnreadableError:
         raise
     except FileNotFoundError:
         raise UnreadableError("no such file") from None
     except Image.DecompressionBombError:
         raise UnreadableError(f"more than {MOST_PIXELS // 1_000_000} megapixels") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error) as error:
         raise UnreadableError(_reason(error)) from None
     return np.asarray(shrink(upright, longest))
 

@@ -2,14 +2,15 @@
 
 from math import sqrt
 from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from zerostart.errors import InputError
-from zerostart.params import FrozenModel, Number, explain_problems
+from zerostart.params import Count, FrozenModel, Number, explain_problems
 from zerostart.tagging.novelty import Home
 from zerostart.tagging.params import Threshold, TilingParams
 
@@ -30,14 +31,24 @@ class Rules(FrozenModel):
     """Everything beside the weights that tagging needs."""
 
     tags: tuple[str, ...]
-    use: str
-    """val or published."""
+    longest: Count
+    """Larger pictures are shrunk to so many pixels on their longer side, as the photos that the limits were chosen on."""
+    use: Literal["val", "published"]
     thresholds: dict[str, EngineThresholds]
     tiling: TilingParams
     novelty_limit: Number
     """Above it a picture is unlike the academic ones."""
     side_limit: Number
     """A longer side above it is that of a photo, in pixels."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if set(self.thresholds) != set(ENGINES):
+            raise ValueError(f"thresholds of {', '.join(ENGINES)} are expected, not of {', '.join(self.thresholds)}")
+        for kept in self.thresholds.values():
+            if not len(kept.val_1) == len(kept.val_6) == len(self.tags):
+                raise ValueError(f"a threshold for each of the {len(self.tags)} tags is expected")
+        return self
 
     def chosen(self, engine: str, views: int) -> np.ndarray:
         """K thresholds of an engine that sees so many views."""

@@ -50,6 +50,28 @@ def bootstrap_samples(predicted: np.ndarray, targets: np.ndarray, samples: int, 
     return _resampled(predicted, targets, resample_weights(len(targets), samples, np.random.default_rng(seed)))
 
 
+def mean_ap_samples(scores: np.ndarray, targets: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """B values of mAP on the resamples of :func:`bootstrap_samples`, each over the tags that have a picture in it."""
+    weights = resample_weights(len(targets), samples, np.random.default_rng(seed))
+    judged = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
+    if not judged:
+        return np.zeros(samples)
+    per_tag = np.stack([_weighted_ap(scores[:, k], targets[:, k], weights) for k in judged])
+    return np.nanmean(per_tag, axis=0)
+
+
+def _weighted_ap(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision Σ (R_i − R_{i−1}) · P_i of each column of weights (N×B), ties one step; NaN without positives."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+    hits = np.cumsum(weights[order] * targets[order, None], axis=0)[ends]
+    total = np.cumsum(weights[order], axis=0)[ends]
+    precision = np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
+    gained = np.diff(hits, axis=0, prepend=0)
+    return np.divide((gained * precision).sum(axis=0), hits[-1], out=np.full(hits.shape[1], np.nan), where=hits[-1] > 0)
+
+
 def interval(values: np.ndarray) -> list[float]:
     """95 % percentile interval (low, high)."""
     return [float(value) for value in np.percentile(values, LEVEL)]

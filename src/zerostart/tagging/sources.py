@@ -3,8 +3,10 @@
 import csv
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,7 +14,7 @@ from torchvision.datasets import CIFAR10
 
 from zerostart.errors import InputError
 from zerostart.tagging.cards import AcademicSource, RealSource
-from zerostart.tagging.photos import decode
+from zerostart.tagging.photos import UnreadableError, decode
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 Read = Callable[[int | None], np.ndarray]
@@ -50,6 +52,8 @@ def read_academic(source: AcademicSource, root: Path) -> Source:
         raise InputError(f"{path}: no such file or folder; the academic pictures are expected there")
     reader = {"folder": _split_folders, "zip": _split_zip, "cifar10": _cifar10}[source.format]
     found = reader(path, source.path)
+    if unknown := sorted({item.split for item in found.items} - {"train", "test"}):
+        raise InputError(f"{path}: a split '{unknown[0]}'; 'train' (of which a share becomes val) and 'test' are expected")
     for split in ("train", "test"):
         if not any(item.split == split for item in found.items):
             raise InputError(f"{path}: no picture in the split '{split}'; pictures are expected as {split}/CLASS/*.jpg or .png")
@@ -82,6 +86,8 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def _file(path: Path, root: Path, labels: tuple[str, ...], **more) -> Item:
+    if not path.is_relative_to(root):
+        raise InputError(f"{path}: a path within {root} is expected")
     return Item(path.relative_to(root).as_posix(), labels, lambda longest: decode(path, longest), **more)
 
 
@@ -101,12 +107,20 @@ def _split_zip(path: Path, origin: str) -> Source:
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable zip file ({error})") from None
 
+    def read(name: str, longest: int | None) -> np.ndarray:
+        try:
+            packed = archive.read(name)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise UnreadableError(f"damaged in the zip file ({type(error).__name__})") from None
+        return decode(packed, longest)
+
     def item(name: str) -> Item:
         split, label, _ = PurePosixPath(name).parts
-        return Item(f"{origin}/{name}", (label,), lambda longest: decode(archive.read(name), longest), split)
+        return Item(f"{origin}/{name}", (label,), partial(read, name), split)
 
     names = sorted(archive.namelist())
-    items = [item(name) for name in names if len(PurePosixPath(name).parts) == 3 and PurePosixPath(name).suffix in SUFFIXES]
+    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    items = [item(name) for name in pictures if len(PurePosixPath(name).parts) == 3]
     return Source(origin, _first_seen(items), items)
 
 
@@ -141,11 +155,18 @@ def _csv(labels: Path, folder: Path, root: Path) -> Source:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{labels}: not a readable CSV file ({error})") from None
     items = []
+    lines: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if not row or (number == 1 and row[0] == "file"):
             continue
         if len(row) < 2:
             raise InputError(f"{labels}, line {number}: '{row[0]}' has no tag column; `file,tag,tag…` is expected")
+        if row[0] in lines:
+            raise InputError(
+                f"{labels}, lines {lines[row[0]]} and {number}: '{row[0]}' twice; one line per photo, `file,tag,tag…`,"
+                " is expected"
+            )
+        lines[row[0]] = number
         tags = tuple(dict.fromkeys(tag.strip() for tag in row[1:] if tag.strip()))
         items.append(_file(folder / row[0], root, tags))
     return Source(labels.relative_to(root).as_posix(), _first_seen(items), items)

@@ -5,11 +5,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+from PIL import Image
 from timm.models.convnext import ConvNeXt
 
 from zerostart.errors import InputError
 from zerostart.tagging.model import load_engine
 from zerostart.tagging.novelty import Home, novelty, picture_features
+from zerostart.tagging.photos import shrink
 from zerostart.tagging.rules import ENGINES, Rules, load_rules
 from zerostart.tagging.tiling import VIEWS, merged, view_scores
 
@@ -57,7 +59,8 @@ class Tagger:
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold}; a number in 0..1 is expected")
         views = self.rules.tiling.views if views is None else views
-        picture = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        image = np.asarray(shrink(Image.fromarray(image), self.rules.longest))
+        picture = torch.from_numpy(np.array(image.transpose(2, 0, 1)))
         standard, size = self._engines["standard"]
         away = float(novelty(self._home, picture_features(standard, [picture], size))[0])
         if engine == "auto":

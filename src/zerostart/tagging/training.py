@@ -58,9 +58,10 @@ class TrainingState:
         if self.best_epoch == row["epoch"]:
             self.best = copy.deepcopy(self.model.state_dict())
 
-    def save(self, path: Path, settings: dict) -> None:
+    def save(self, path: Path, settings: dict, scaler: torch.amp.GradScaler) -> None:
         state = {
             "settings": settings,
+            "scaler": scaler.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
@@ -69,13 +70,14 @@ class TrainingState:
         with output_file(path) as temporary:
             torch.save(state, temporary)
 
-    def load(self, path: Path, settings: dict) -> None:
+    def load(self, path: Path, settings: dict, scaler: torch.amp.GradScaler) -> None:
         """Continue from `path`; raises InputError when that training was started with other settings."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=next(self.model.parameters()).device, weights_only=True)
         if changed := [name for name in settings if state["settings"].get(name) != settings[name]]:
             raise InputError(f"{path}: this training was started with another {', '.join(changed)}; delete it to start anew")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
         self.history, self.best = state["history"], state["best"]
 
 
@@ -130,15 +132,18 @@ def train(
     precision: str,
     measure: Measure,
     resume: Path,
+    inputs: dict[str, str],
 ) -> None:
     """Train until the epochs are over or `patience` of them brought nothing better; `state.best` holds the result.
 
-    Writes `resume` after every epoch and goes on from it when it exists.
+    Writes `resume` after every epoch and goes on from it when it exists. Raises InputError when that was written with other
+    parameters, or with other `inputs` (name: digest).
     """
     device = next(state.model.parameters()).device
-    settings = {"phase": phase.model_dump(), "seed": seed, "pictures": len(main.of_split("train"))}
+    settings = {"phase": phase.model_dump(), "seed": seed, "precision": precision, **inputs}
+    cast, scaler = _precision(precision, device)
     if resume.exists():
-        state.load(resume, settings)
+        state.load(resume, settings, scaler)
     else:
         state.note({"epoch": 0, "loss": 0.0} | measure(state.model))
     base_rates = [phase.lr * group.get("lr_scale", 1.0) for group in state.optimizer.param_groups]
@@ -147,7 +152,6 @@ def train(
         if phase.mixup_alpha
         else None
     )
-    cast, scaler = _precision(precision, device)
     for epoch in tqdm(range(len(state.history), phase.epochs + 1), desc="epochs", unit="epoch", initial=len(state.history) - 1):
         if epoch - state.best_epoch > phase.patience:
             break
@@ -175,7 +179,7 @@ def train(
             scaler.update()
             losses.append(loss.detach())
         state.note({"epoch": epoch, "loss": float(torch.stack(losses).mean())} | measure(state.model))
-        state.save(resume, settings)
+        state.save(resume, settings, scaler)
 
 
 def rate_factor(step: int, steps: int) -> float:
