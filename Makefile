@@ -7,6 +7,7 @@
 # make tagging                   image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
+# make bench-tagging             the same for the tagging pipeline (needs make tagging first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
@@ -19,7 +20,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint report check-lock publish ablation tagging bench bench-retrieval baseline doctor clean FORCE
+.PHONY: help repro retrieval test lint report check-lock publish ablation tagging bench bench-retrieval bench-tagging baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -69,6 +70,10 @@ bench: $(INSTALLED)
 bench-retrieval: $(INSTALLED)
 	python bench/retrieval_embedding.py
 	python bench/retrieval_search.py
+
+# Two minutes: input pipeline against the bare model, six views against one, memory.
+bench-tagging: $(INSTALLED)
+	python bench/tagging.py
 
 # Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)
