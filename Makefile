@@ -4,8 +4,10 @@
 # make report BASE=main          compare the workspace, or REVS="one two", with a branch, commit or experiment: report/
 # make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
 # make ablation DATASET=neu-det  does language help? every arm against its controls
+# make tagging                   image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
+# make bench-tagging             the same for the tagging pipeline (needs make tagging first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
@@ -18,7 +20,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint report check-lock publish ablation bench bench-retrieval baseline doctor clean FORCE
+.PHONY: help repro retrieval test lint report check-lock publish ablation tagging bench bench-retrieval bench-tagging baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -54,6 +56,12 @@ DATASET ?= synthetic
 ablation: $(INSTALLED)
 	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
 
+# Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.
+tagging: TAGS = $(if $(filter command line environment,$(origin DATASET)),$(DATASET),toolbox)
+tagging: $(INSTALLED)
+	@python -c 'from zerostart.errors import run_stage; from zerostart.tagging.params import PATH, load_tagging_params as load; run_stage(lambda: load("$(TAGS)") and f"{PATH}, $(TAGS): checked")'
+	dvc repro pipelines/tagging/dvc.yaml:evaluate@$(TAGS)
+
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)
 	@for script in live_epoch experiment features scaling evaluation decoder_epoch latency; do python bench/$$script.py || exit 1; done
@@ -62,6 +70,10 @@ bench: $(INSTALLED)
 bench-retrieval: $(INSTALLED)
 	python bench/retrieval_embedding.py
 	python bench/retrieval_search.py
+
+# Two minutes: input pipeline against the bare model, six views against one, memory.
+bench-tagging: $(INSTALLED)
+	python bench/tagging.py
 
 # Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)

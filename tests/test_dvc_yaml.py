@@ -12,7 +12,7 @@ from zerostart.params import Params
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
-PLUMBING = {"errors", "outputs", "params", "retrieval.params"}
+PLUMBING = {"errors", "outputs", "params", "retrieval.params", "tagging.params"}
 
 
 def module_file(name: str) -> Path:
@@ -91,3 +91,21 @@ def test_a_block_of_parameters_is_a_stage_of_the_detector_pipeline():
     stages = Repo(ROOT).stage.load_all(str(folder / "dvc.yaml"))
     assert {stage.name for stage in stages} == {f"detector@{name}" for name in blocks}
     assert {stage.cmd.split()[-1] for stage in stages} == set(blocks)
+
+
+TAGGING = yaml.safe_load((ROOT / "pipelines/tagging/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("name", TAGGING)
+def test_dependencies_and_parameters_of_tagging(name):
+    stage, script = TAGGING[name].get("do", TAGGING[name]), ROOT / f"src/stages/tagging/{name}.py"
+    modules = {module_file(module).relative_to(ROOT).as_posix() for module in imported_modules(script)}
+    listed = {dep for dep in stage["deps"] if dep.startswith("src/")}
+    assert listed == modules | {script.relative_to(ROOT).as_posix()}
+    declared = {
+        key.removeprefix("datasets.${key}.") for entry in stage.get("params", []) for keys in entry.values() for key in keys
+    }
+    read = parameters_read(script)
+    if "src/zerostart/tagging/phases.py" in listed and name in ("base", "adaptation"):
+        read |= parameters_read(ROOT / "src/zerostart/tagging/phases.py")
+    assert read <= declared

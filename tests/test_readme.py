@@ -9,11 +9,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = README + "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
 TABLES = sorted((ROOT / "plots/ablation").glob("*/table.md"))
+TAGGED = sorted((ROOT / "metrics/tagging").glob("*/evaluate.json"))
 BENCHMARKS = sorted((ROOT / "bench/results").glob("*.json"))
 
 
 def test_there_is_something_to_quote():
     assert {path.parent.name for path in TABLES} == {"synthetic", "neu-det"}
+    assert {path.parent.name for path in TAGGED} == {"toolbox", "cifar-photos"}
     assert len(BENCHMARKS) >= 6
 
 
@@ -22,6 +24,12 @@ def test_the_ablation_is_quoted(path):
     sentence, _, table = path.read_text(encoding="utf-8").partition("\n\n")
     assert sentence in README
     assert table in README
+
+
+@pytest.mark.parametrize("path", TAGGED, ids=lambda path: path.parent.name)
+def test_tagging_is_quoted(path):
+    assert json.loads(path.read_text())["verdict"] in PAGES
+    assert (ROOT / "plots/tagging" / path.parent.name / "table.md").read_text(encoding="utf-8") in README
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)

@@ -1,0 +1,24 @@
+"""base: train the `standard` engine on the academic pictures: `python src/stages/tagging/base.py DATASET`."""
+
+from zerostart.errors import run_stage
+from zerostart.tagging.model import build_tagger
+from zerostart.tagging.params import dataset_argument, load_tagging_params
+from zerostart.tagging.phases import run_phase
+
+
+def main() -> str:
+    dataset = dataset_argument()
+    params = load_tagging_params(dataset)
+    return run_phase(
+        dataset,
+        "standard",
+        lambda tags: build_tagger(params.model, len(tags)),
+        params.base,
+        "academic",
+        lambda row: row["academic_mAP"],  # photos must not choose it: their gap is what is measured
+        params,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

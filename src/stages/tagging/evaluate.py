@@ -1,0 +1,183 @@
+"""evaluate: both engines on both tests, before and after adaptation, against the baselines.
+
+`python src/stages/tagging/evaluate.py DATASET`. The test splits are read here and nowhere else.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from zerostart.calibration import reliability
+from zerostart.errors import run_stage
+from zerostart.outputs import output_file, write_json
+from zerostart.tagging.auto_engine import judge_auto
+from zerostart.tagging.cards import load_tag_card
+from zerostart.tagging.coco_baseline import class_columns, detector_scores, load_coco_detector
+from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
+from zerostart.tagging.image_store import ImageStore
+from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
+from zerostart.tagging.phases import DOMAINS, open_domains, open_engine
+from zerostart.tagging.result_table import result_table
+from zerostart.tagging.rules import ENGINES, Rules, load_rules
+from zerostart.tagging.scores import best_thresholds, tag_metrics
+from zerostart.tagging.sheets import sheet
+from zerostart.tagging.tiling import VIEWS, merged, stored_view_scores
+
+SHOWN = 12
+"""Photos on the contact sheet."""
+Results = dict[tuple[str, str, int], Judged]
+"""(domain, engine, number of views) -> scores on test."""
+
+
+def main() -> str:
+    dataset = dataset_argument()
+    params = load_tagging_params(dataset)
+    torch.set_num_threads(params.threads)
+    stores = open_domains(dataset)
+    rules, home = load_rules(f"models/tagging/{dataset}/rules")
+    models = {engine: open_engine(dataset, engine, rules.tags) for engine in ENGINES}
+    results: Results = {}
+    for domain, store in stores.items():
+        test = store.of_split("test")
+        for engine, (model, size) in models.items():
+            looks = (1, len(VIEWS)) if domain == "real" else (1,)  # nothing is small in an academic picture
+            seen = stored_view_scores(model, store, test, size, max(looks), rules.tiling.overlap)
+            for views in looks:
+                scores = merged(seen[:, :views], rules.tiling.merge)
+                results[domain, engine, views] = Judged(scores, rules.chosen(engine, views), store.targets[test])
+    reports = {
+        domain: {
+            engine: report(results[domain, engine, 1], rules.tags, params.bootstrap_samples, params.seed) for engine in ENGINES
+        }
+        for domain in DOMAINS
+    }
+    samples, seed = params.bootstrap_samples, params.seed
+    change = {
+        domain: difference(results[domain, "hd", 1], results[domain, "standard", 1], rules.tags, samples, seed, paired=True)
+        for domain in DOMAINS
+    }
+    gap = {
+        engine: difference(results["academic", engine, 1], results["real", engine, 1], rules.tags, samples, seed, paired=False)
+        for engine in ENGINES
+    }
+    baselines = _baselines(dataset, stores, params)
+    sentence = verdict(reports, change["real"]["subset_accuracy"], change["academic"]["subset_accuracy"])
+    write_json(
+        f"metrics/tagging/{dataset}/evaluate.json",
+        {
+            "verdict": sentence,
+            "whole": reports,
+            "adaptation": change,
+            "gap": gap,
+            "baselines": baselines,
+            "thresholds": _thresholds(results, rules),
+            "tiling": _tiling(results, stores["real"], rules.tags),
+            "auto": judge_auto(models, rules, home, stores),
+        },
+    )
+    _write_table(dataset, results, reports, baselines, rules.tags, params)
+    _write_plots(dataset, results, rules.tags)
+    _write_sheet(dataset, results, stores["real"], rules.tags)
+    return f"{dataset}: {sentence}"
+
+
+def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParams) -> dict[str, Any]:
+    """Each domain's most frequent tags; on photos also the COCO detector, with thresholds chosen on val like the engines'."""
+    found: dict[str, Any] = {}
+    for domain, store in stores.items():
+        constant = most_frequent_tags(store.targets[store.of_split("train")], store.targets[store.of_split("test")])
+        found[f"most_frequent_{domain}"] = report(constant, store.tags, params.bootstrap_samples, params.seed)
+    if params.coco_detector is None:
+        return found
+    card, store = load_tag_card(dataset), stores["real"]
+    (detector, size), columns = load_coco_detector(params.coco_detector), class_columns(card)
+    val, test = (store.of_split(split) for split in ("val", "test"))
+    limits = best_thresholds(detector_scores(detector, size, columns, store, val), store.targets[val], 0.5)
+    judged = Judged(detector_scores(detector, size, columns, store, test), limits, store.targets[test])
+    found["coco_detector_real"] = report(judged, store.tags, params.bootstrap_samples, params.seed)
+    return found
+
+
+def _thresholds(results: Results, rules: Rules) -> dict[str, Any]:
+    """Each engine on each domain (whole pictures), at the thresholds in use and at the published ones."""
+    table: dict[str, Any] = {}
+    for engine in ENGINES:
+        published = rules.thresholds[engine].published
+        for domain in DOMAINS:
+            judged = results[domain, engine, 1]
+            for name, limits in (
+                ("in_use", judged.thresholds),
+                (f"published_{published}", np.full(len(rules.tags), published)),
+            ):
+                table.setdefault(engine, {}).setdefault(domain, {})[name] = _brief(
+                    judged._replace(thresholds=limits), rules.tags
+                )
+    return table
+
+
+def _tiling(results: Results, store: ImageStore, tags: tuple[str, ...]) -> dict[str, Any]:
+    """Photos seen whole and in six views: the metrics, and recall and false alarms by object size where boxes are known."""
+    areas = store.areas[store.of_split("test")]
+    table: dict[str, Any] = {}
+    for engine in ENGINES:
+        for views in (1, len(VIEWS)):
+            judged = results["real", engine, views]
+            row = _brief(judged, tags) | ({"by_size": recall_by_size(judged, areas)} if areas.any() else {})
+            table.setdefault(engine, {})[f"views_{views}"] = row
+    return table
+
+
+def _brief(judged: Judged, tags: tuple[str, ...]) -> dict[str, float]:
+    metrics = tag_metrics(*judged.by_threshold(), tags)
+    return {name: metrics[name] for name in ("subset_accuracy", "macro_F1", "micro_F1", "mAP", "ECE")}
+
+
+def _write_table(
+    dataset: str, results: Results, reports: dict, baselines: dict, tags: tuple[str, ...], params: TaggingParams
+) -> None:
+    """The verdict and the table that the documentation quotes."""
+    rows = []
+    for engine in ENGINES:
+        six = report(results["real", engine, len(VIEWS)], tags, params.bootstrap_samples, params.seed)
+        rows += [(f"`{engine}`", reports["real"][engine], reports["academic"][engine]), (f"`{engine}`, six views", six, None)]
+    rows.append(("most frequent tags", baselines["most_frequent_real"], baselines["most_frequent_academic"]))
+    if "coco_detector_real" in baselines:
+        rows.append(("COCO detector", baselines["coco_detector_real"], None))
+    with output_file(f"plots/tagging/{dataset}/table.md") as path:
+        path.write_text(result_table(rows), encoding="utf-8")
+
+
+def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
+    folder = f"plots/tagging/{dataset}"
+    for engine in ENGINES:
+        with output_file(f"{folder}/confusion_{engine}.csv") as path:
+            rows = confusion(results["real", engine, 1], tags)
+            pd.DataFrame(rows, columns=["actual", "predicted", "count"]).to_csv(path, index=False)
+    bars = [
+        {"tag": tag, "detector": engine, "F1": numbers["F1"]}
+        for engine in ENGINES
+        for tag, numbers in tag_metrics(*results["real", engine, 1].by_threshold(), tags)["per_tag"].items()
+    ]
+    curves = [
+        {"detector": engine, "confidence": bin.confidence, "precision": bin.precision, "count": bin.count}
+        for engine in ENGINES
+        for bin in reliability(results["real", engine, 1].scores.ravel(), results["real", engine, 1].targets.ravel() > 0)
+    ]
+    for name, rows in (("per_tag", bars), ("calibration", curves)):
+        with output_file(f"{folder}/{name}.csv") as path:
+            pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6f")
+
+
+def _write_sheet(dataset: str, results: Results, store: ImageStore, tags: tuple[str, ...]) -> None:
+    """The first test photos with what each engine says, seen whole."""
+    given = {engine: results["real", engine, 1].predicted for engine in ENGINES}
+    test = store.of_split("test")[:SHOWN]
+    page = sheet(store.images(test), given, store.targets[test], tags)
+    with output_file(f"plots/tagging/{dataset}/photos.png") as path:
+        page.save(path, format="PNG")
+
+
+if __name__ == "__main__":
+    run_stage(main)
