@@ -229,6 +229,15 @@ def test_a_split_without_pictures_is_refused_before_training(tmp_path, photos, c
     assert not (tmp_path / "data/tagging/toy/images").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"engine": "HD"}, "engine 'HD'; auto, standard or hd"), ({"views": 3}, "3 views; 1 or 6"), ({"threshold": -0.1}, "0..1")],
+)
+def test_bad_arguments_in_python(finished, options, message):
+    with pytest.raises(InputError, match=message):
+        Tagger.load(finished / "models/tagging/toy").tag(np.zeros((40, 60, 3), np.uint8), **options)
+
+
 def test_json_stays_json_however_long_it_takes(finished):
     command = [sys.executable, "-m", "zerostart.tag", "data/raw/toy/photos", "--models", "models/tagging/toy", "--json"]
     answer = subprocess.run(command, cwd=finished, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True)
