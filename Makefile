@@ -59,7 +59,7 @@ ablation: $(INSTALLED)
 # Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.
 tagging: TAGS = $(if $(filter command line environment,$(origin DATASET)),$(DATASET),toolbox)
 tagging: $(INSTALLED)
-	@python -c 'from zerostart.errors import run_stage; from zerostart.tagging.params import PATH, load_tagging_params as load; run_stage(lambda: load("$(TAGS)") and f"{PATH}, $(TAGS): checked")'
+	@python -c 'from zerostart.errors import run_stage; from zerostart.tagging.cards import load_tag_card as card; from zerostart.tagging.params import PATH, load_tagging_params as load; run_stage(lambda: load("$(TAGS)") and card("$(TAGS)") and f"{PATH}, $(TAGS): checked")'
 	dvc repro pipelines/tagging/dvc.yaml:evaluate@$(TAGS)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.

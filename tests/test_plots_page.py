@@ -57,6 +57,11 @@ SAMPLES = {
         "precision",
         [{"class": name, "detector": "refined", "recall": "0.5", "precision": "0.9"} for name in ("dent", "crack")],
     ),
+    "tag_balance": (
+        "pictures",
+        "tag",
+        [{"domain": "real", "split": "train", "tag": name, "pictures": "30"} for name in ("nut", "gear")],
+    ),
 }
 
 
@@ -142,6 +147,7 @@ def test_template_draws_titles_and_whole_names_of_revisions(template):
         ("confusion_counts", ["dent", "background"], 2 + 1),  # the columns of each revision, and the rows once
         ("cosines", ["dent", "crack"], 2 + 1),
         ("pr_by_class", ["dent", "crack"], 1),
+        ("tag_balance", ["nut", "gear"], 2),
     ],
 )
 def test_classes_keep_the_order_of_the_card(template, classes, times):

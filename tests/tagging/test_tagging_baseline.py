@@ -35,15 +35,19 @@ def test_the_score_of_a_tag_is_the_best_of_its_boxes(tmp_path):
     store = open_store(tmp_path / "data/tagging/toy/images/real", TAGS)
 
     class Detector:
-        """Two queries whose logits for class k are k and -k."""
+        """Two queries whose logits for class k are plus and minus k times the brightness of the picture."""
 
         def __call__(self, pixel_values):
             assert pixel_values.shape[1:] == (3, 64, 64) and pixel_values.min() >= 0 and pixel_values.max() <= 1
-            logits = torch.arange(80.0).repeat(len(pixel_values), 2, 1) * torch.tensor([[1.0], [-1.0]])
+            bright = pixel_values.mean(dim=(1, 2, 3))[:, None, None]
+            logits = bright * torch.arange(80.0).repeat(len(pixel_values), 2, 1) * torch.tensor([[1.0], [-1.0]])
             return type("Output", (), {"logits": logits})
 
     scores = detector_scores(Detector(), 64, [[2, 3], [], [0]], store, np.arange(len(store.names)))
-    assert scores == pytest.approx(np.tile([1 / (1 + np.exp(-3)), 0, 0.5], (len(store.names), 1)))
+    bright = np.array([image.double().mean() / 255 for image in store.images(range(len(store.names)))])
+    assert np.ptp(bright) > 0.02
+    assert scores[:, 0] == pytest.approx(1 / (1 + np.exp(-3 * bright)), abs=1e-3)
+    assert (scores[:, 1] == 0).all() and scores[:, 2] == pytest.approx(0.5)
 
 
 def test_a_file_that_is_no_detector(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
-from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, verdict
+from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
 from zerostart.tagging.scores import (
     accuracy_and_f1,
     best_thresholds,
@@ -93,6 +93,16 @@ def test_recall_and_false_alarms_by_size():
     assert found["medium"] == {"tags": 0, "recall": None, "false_alarms": None}
     assert found["large"] == {"tags": 1, "recall": 1.0, "false_alarms": 0.0}
     assert found["none"]["false_alarms"] == 2.0
+
+
+def test_few_tagged_pictures_still_have_intervals():
+    targets = np.zeros((20, 3))
+    targets[:3, 0] = 1
+    judged = Judged(np.random.default_rng(0).random((20, 3)), np.full(3, 0.5), targets)
+    found = report(judged, TAGS, 1000, 0)
+    assert np.isnan(judged.resampled(1000, 0)["mAP"]).any()  # resamples that missed all three
+    low, high = found["intervals"]["mAP"]
+    assert 0 <= low <= found["mAP"] <= high <= 1
 
 
 def test_the_most_frequent_tags_are_a_set():

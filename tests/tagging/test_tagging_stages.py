@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tagging_samples import PARAMS, PHASE, ROOT, TAGS, run_stage, write_toy
 
 from zerostart import tag
@@ -128,6 +130,38 @@ def test_the_engines_stay_frozen(finished):
     assert not any(parameter.requires_grad for parameter in model.parameters()) and not model.training
 
 
+def test_adaptation_does_not_go_on_from_another_base(finished, tmp_path, monkeypatch):
+    write_toy(tmp_path)
+    run_stage("images", tmp_path)
+    shutil.copytree(finished / "models/tagging/toy/standard", tmp_path / "models/tagging/toy/standard")
+    save = training.TrainingState.save
+
+    def killed(state, path, settings, scaler):
+        save(state, path, settings, scaler)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.TrainingState, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage("adaptation", tmp_path)
+    weights = tmp_path / "models/tagging/toy/standard/model.safetensors"
+    save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(InputError, match="started with another start;"):
+        run_stage("adaptation", tmp_path)
+
+
+def test_layer_decay_keeps_the_first_layers(tmp_path):
+    write_toy(tmp_path, params=PARAMS | {"base": PHASE | {"epochs": 1, "layer_decay": 1e-3}})
+    run_stage("images", tmp_path)
+    run_stage("base", tmp_path)
+    torch.manual_seed(0)
+    start = build_tagger(load_tagging_params("toy", tmp_path / "pipelines/tagging/params.yaml").model, 3)
+    model, _ = load_engine(tmp_path / "models/tagging/toy/standard", TAGS)
+    assert json.loads((tmp_path / "metrics/tagging/toy/standard.json").read_text())["best_epoch"] == 1
+    assert torch.allclose(start.stem[0].weight, model.stem[0].weight, atol=1e-6)
+    assert (start.head.fc.weight - model.head.fc.weight).abs().max() > 1e-3
+
+
 def test_training_learns_the_training_pictures(tmp_path):
     write_toy(tmp_path, params=PARAMS | {"base": PHASE | {"epochs": 12, "patience": 12, "mixup_alpha": 0.0, "lr": 0.01}})
     run_stage("images", tmp_path)
@@ -193,6 +227,15 @@ def test_a_split_without_pictures_is_refused_before_training(tmp_path, photos, c
     with pytest.raises(InputError, match="pictures leave none for the split"):
         run_stage("images", tmp_path)
     assert not (tmp_path / "data/tagging/toy/images").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"engine": "HD"}, "engine 'HD'; auto, standard or hd"), ({"views": 3}, "3 views; 1 or 6"), ({"threshold": -0.1}, "0..1")],
+)
+def test_bad_arguments_in_python(finished, options, message):
+    with pytest.raises(InputError, match=message):
+        Tagger.load(finished / "models/tagging/toy").tag(np.zeros((40, 60, 3), np.uint8), **options)
 
 
 def test_json_stays_json_however_long_it_takes(finished):

@@ -50,9 +50,8 @@ def _store(items: list[Item], domain: str, card: TagCard, params: TaggingParams,
     left_out: dict[str, str] = {}
     shapes = write_pixels(folder, clean(items, params.data.longest, kept, left_out))
     if not kept:
-        raise InputError(
-            f"data/raw/{card.name}: no readable {domain} picture is left; the first is {next(iter(left_out.items()))}"
-        )
+        name, reason = next(iter(left_out.items()))
+        raise InputError(f"data/raw/{card.name}: no readable {domain} picture is left; {name}: {reason}")
     if domain == "academic":
         splits = academic_splits(kept, params.data.academic_val, params.seed)
     else:
@@ -61,7 +60,7 @@ def _store(items: list[Item], domain: str, card: TagCard, params: TaggingParams,
         if not (splits == index).any():
             raise InputError(
                 f"data/raw/{card.name}: {len(kept)} {domain} pictures leave none for the split '{split}'; more pictures,"
-                " or another share in `data`, are expected"
+                f" or another {'academic_val' if domain == 'academic' else 'real_val or real_test'} in `data`, are expected"
             )
     marks = targets(kept, card)
     write_index(folder, card.tags, [item.name for item in kept], shapes, marks, object_areas(kept, card), splits)

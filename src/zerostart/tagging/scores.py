@@ -51,13 +51,16 @@ def bootstrap_samples(predicted: np.ndarray, targets: np.ndarray, samples: int, 
 
 
 def mean_ap_samples(scores: np.ndarray, targets: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """B values of mAP on the resamples of :func:`bootstrap_samples`, each over the tags that have a picture in it."""
+    """B values of mAP on the resamples of :func:`bootstrap_samples`, each over the tags with a picture in it (none: NaN)."""
     weights = resample_weights(len(targets), samples, np.random.default_rng(seed))
     judged = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
     if not judged:
         return np.zeros(samples)
     per_tag = np.stack([_weighted_ap(scores[:, k], targets[:, k], weights) for k in judged])
-    return np.nanmean(per_tag, axis=0)
+    present = ~np.isnan(per_tag)
+    count = present.sum(axis=0)
+    total = np.where(present, per_tag, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(samples, np.nan), where=count > 0)
 
 
 def _weighted_ap(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -73,8 +76,8 @@ def _weighted_ap(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -
 
 
 def interval(values: np.ndarray) -> list[float]:
-    """95 % percentile interval (low, high)."""
-    return [float(value) for value in np.percentile(values, LEVEL)]
+    """95 % percentile interval (low, high); resamples without a value (NaN) are left out."""
+    return [float(value) for value in np.nanpercentile(values, LEVEL)]
 
 
 def _resampled(predicted: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -54,8 +54,12 @@ class Tagger:
         """Tags of an upright H×W×3 uint8 picture.
 
         engine: standard, hd or auto; views: 1 or 6 (default: as trained); threshold: one for all tags instead of the engine's.
-        Raises InputError for a threshold outside 0..1.
+        Raises InputError for another engine or number of views, and for a threshold outside 0..1.
         """
+        if engine not in ("auto", *ENGINES):
+            raise InputError(f"engine '{engine}'; auto, {' or '.join(ENGINES)} is expected")
+        if views not in (None, 1, len(VIEWS)):
+            raise InputError(f"{views} views; 1 or {len(VIEWS)} are expected")
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold}; a number in 0..1 is expected")
         views = self.rules.tiling.views if views is None else views
