@@ -53,7 +53,7 @@ def test_a_checkpoint_becomes_a_baseline(tmp_path, monkeypatch, weights, card):
     checkpoint, config = write_checkpoint(tmp_path / "last.pth", weights, ema), write_config(tmp_path, "s")
     line = run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out")
     assert line == f"{tmp_path / 'out'}: DINOv3STAs vit_tiny, 9.7 M parameters, 6 classes, 64x64 pixels"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".zerostart", "config.json", "model.safetensors"]
     content = json.loads((tmp_path / "out/config.json").read_text())
     assert content["official_decoder"] is True
     assert content["id2label"] == {str(k): name for k, name in enumerate(NAMES)}
@@ -133,7 +133,7 @@ def test_without_a_card_the_classes_are_cocos_or_refused(tmp_path, monkeypatch):
 def test_a_folder_with_other_files_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/mine.txt").write_text("kept")
-    with pytest.raises(InputError, match=r"data: has other files than a baseline's \(mine\.txt\)"):
+    with pytest.raises(InputError, match=r"data: holds 'mine\.txt', which no command of zerostart wrote"):
         run(monkeypatch, "any.pth", "--config", "any.yml", "--out", tmp_path / "data")
     with pytest.raises(InputError, match=r"mine\.txt: is a file"):
         run(monkeypatch, "any.pth", "--config", "any.yml", "--out", tmp_path / "data/mine.txt")
@@ -142,7 +142,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, weights, card):
     checkpoint, config = write_checkpoint(tmp_path / "last.pth", weights), write_config(tmp_path, "s")
-    with pytest.raises(InputError, match=r"last\.pth/out: cannot be written \(Not a directory\)"):
+    with pytest.raises(InputError, match=r"last\.pth: is a file; a new folder is expected"):
         run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", checkpoint / "out")
 
 

@@ -1,5 +1,12 @@
 """Bad input is one sentence and exit code 1; a defect keeps its traceback."""
 
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
 import pytest
 
 from zerostart.errors import InputError, run_stage
@@ -27,10 +34,72 @@ def test_bad_input_ends_in_one_sentence():
     assert ended.value.code == "error: params.yaml: unknown parameter 'alhpa'"
 
 
-@pytest.mark.parametrize("defect", [ValueError, KeyError, OSError])
+@pytest.mark.parametrize("defect", [ValueError, KeyError, RuntimeError])
 def test_a_defect_is_not_disguised(defect):
     def stage():
         raise defect("ours")
 
-    with pytest.raises(defect, match="ours"):
+    with pytest.raises(defect, match="ours") as raised:
         run_stage(stage)
+    assert "please report it" in raised.value.__notes__[0]  # the traceback ends with it
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.npy"), "error: out/a.npy: No space left on device"),
+        (OSError("no number"), "error: no number"),
+        (MemoryError("Unable to allocate 7 TiB"), "error: not enough memory (Unable to allocate 7 TiB)"),
+    ],
+)
+def test_surroundings_that_do_not_hold_are_one_sentence(error, sentence):
+    def stage():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code.startswith(sentence)
+
+
+STAGE = """
+import pathlib, time
+from zerostart.errors import run_stage
+from zerostart.outputs import stage_folder
+
+def main():
+    with stage_folder("out") as folder:
+        (folder / "half").write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+run_stage(main)
+"""
+
+
+def start(folder, command, **environment) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes)
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_that_is_told_to_end_leaves_nothing(tmp_path, number):
+    process = start(tmp_path, [sys.executable, "-c", STAGE])
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert (process.returncode, said.count("\n")) == (130, 1)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path):
+    """DVC starts a shell that starts the stage: killed alone, it leaves both."""
+    (tmp_path / "stage.py").write_text(STAGE)
+    shell, environment = ["sh", "-c", f"{sys.executable} stage.py; true"], os.environ | {"DVC_STAGE": "x"}
+    dvc = start(tmp_path, [sys.executable, "-c", f"import subprocess; subprocess.run({shell!r}, env={environment!r})"])
+    stages = psutil.Process(dvc.pid).children(recursive=True)
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(stages, timeout=20)
+    assert not alive
+    assert [path.name for path in tmp_path.iterdir()] == ["stage.py"]

@@ -104,7 +104,7 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
     for arguments, message in {
         ("--format", "onnx", "--out", tmp_path / "other"): "other: exists and is not empty; a new folder is expected",
         ("--format", "onnx", "--out", tmp_path / "other/mine.txt"): "mine.txt: is a file; a new folder is expected",
-        ("--format", "safetensors", "--out", tmp_path / "other/mine.txt/x"): "x: cannot be written",
+        ("--format", "safetensors", "--out", tmp_path / "other/mine.txt/x"): "mine.txt: is a file; a new folder is expected",
         ("--format", "safetensors", "--precision", "int8", "--out", tmp_path / "x"): "safetensors are written in fp32 only",
         ("--format", "openvino", "--precision", "int8", "--out", tmp_path / "x"): "OpenVINO loses too much",
         ("--format", "onnx", "--checkpoint", tmp_path, "--out", tmp_path / "x"): "not a readable fusion checkpoint",

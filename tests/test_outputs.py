@@ -1,13 +1,18 @@
 """An output is there whole or not at all, and equal results are equal bytes."""
 
+import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zerostart.outputs import output_file, output_folder, rounded, write_json
+from zerostart.errors import InputError
+from zerostart.outputs import MARKER, check_new_folder, output_file, output_folder, rounded, stage_folder, write_json
 
 
 def tree(folder) -> dict[str, bytes]:
@@ -24,12 +29,13 @@ def test_a_file_replaces_the_old_one(tmp_path):
     assert tree(tmp_path) == {"new/numbers.csv": b"second"}
 
 
-def test_a_folder_replaces_the_old_one_completely(tmp_path):
+@pytest.mark.parametrize(("folder", "marker"), [(output_folder, True), (stage_folder, False)])
+def test_a_folder_replaces_the_old_one_completely(tmp_path, folder, marker):
     path = tmp_path / "deep" / "model"
     for name in ("first", "second"):
-        with output_folder(path) as temporary:
+        with folder(path) as temporary:
             (temporary / name).write_text(name)
-        assert tree(path) == {name: name.encode()}
+        assert tree(path) == {name: name.encode()} | ({MARKER: name.encode()} if marker else {})
     assert os.listdir(tmp_path / "deep") == ["model"]
 
 
@@ -46,16 +52,16 @@ def test_an_exception_leaves_the_old_folder(tmp_path):
     path = tmp_path / "model"
     path.mkdir()
     (path / "weights").write_text("old")
-    with pytest.raises(KeyboardInterrupt), output_folder(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), stage_folder(path) as temporary:
         (temporary / "weights").write_text("half")
         raise KeyboardInterrupt
     assert tree(tmp_path) == {"model/weights": b"old"}
 
 
-@pytest.mark.parametrize("output", [output_file, output_folder])
+@pytest.mark.parametrize("output", [output_file, output_folder, stage_folder])
 def test_an_exception_leaves_nothing_where_nothing_was(tmp_path, output):
     with pytest.raises(ZeroDivisionError), output(tmp_path / "result") as temporary:
-        target = temporary / "weights" if output is output_folder else temporary
+        target = temporary if output is output_file else temporary / "weights"
         target.write_text("half")
         raise ZeroDivisionError
     assert os.listdir(tmp_path) == []
@@ -66,7 +72,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path):
     for leftover in (".tmp-model", ".tmp-old-model"):
         (tmp_path / leftover).mkdir()
         (tmp_path / leftover / "half").write_text("half")
-    with output_folder(tmp_path / "model") as temporary:
+    with stage_folder(tmp_path / "model") as temporary:
         assert os.listdir(temporary) == []
         (temporary / "weights").write_text("new")
     assert tree(tmp_path) == {"model/weights": b"new"}
@@ -80,7 +86,7 @@ def test_nothing_is_removed_under_its_final_name(tmp_path, monkeypatch):
     removed = []
     remove = shutil.rmtree
     monkeypatch.setattr(shutil, "rmtree", lambda folder, **options: removed.append(folder) or remove(folder, **options))
-    with output_folder(path) as temporary:
+    with stage_folder(path) as temporary:
         (temporary / "weights").write_text("new")
     assert removed and path not in removed
     assert tree(tmp_path) == {"model/weights": b"new"}
@@ -123,3 +129,135 @@ def test_what_is_no_number_is_refused_and_the_old_file_stays(tmp_path, value):
     with pytest.raises(ValueError, match="cannot be written to JSON"):
         write_json(path, {"per_class": [{"AP": value}]})
     assert tree(tmp_path) == {"metrics.json": b'{\n "mAP": 0.5\n}\n'}
+
+
+def checkout(folder: Path) -> Path:
+    (folder / ".git").mkdir(parents=True)
+    (folder / "keep").mkdir()
+    (folder / "keep" / "photo.jpg").write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("path", ["nope/..", ".", "..", "nope/../..", "/"])
+@pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])
+def test_the_working_directory_and_what_lies_above_is_never_replaced(tmp_path, monkeypatch, writer, path):
+    work = checkout(tmp_path / "work")
+    monkeypatch.chdir(work)
+    with pytest.raises(InputError, match="is the working directory or lies above it"):
+        run = writer(Path(path))
+        run.__enter__()
+    assert tree(tmp_path) == {"work/keep/photo.jpg": b"mine"}
+    assert os.listdir(work) and (work / ".git").is_dir()
+
+
+@pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])
+def test_a_repository_is_never_replaced(tmp_path, monkeypatch, writer):
+    checkout(tmp_path / "other")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with pytest.raises(InputError, match="other: is a git repository"):
+        writer(Path("../other")).__enter__()
+    assert tree(tmp_path) == {"other/keep/photo.jpg": b"mine"}
+
+
+def test_what_no_command_wrote_is_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout(tmp_path))
+    for path in ("keep", "nope/../keep"):
+        with pytest.raises(InputError, match=r"keep: holds 'photo.jpg', which no command of zerostart wrote there"):
+            output_folder(path).__enter__()
+    with pytest.raises(InputError, match="is not empty"):
+        check_new_folder(Path("nope/../keep"))
+    with output_folder("result") as temporary:
+        (temporary / "images").mkdir()
+        (temporary / "images" / "1.png").write_text("drawn")
+    (tmp_path / "result" / "images" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"result: holds 'images/notes.txt'"):
+        output_folder("result").__enter__()
+    assert (tmp_path / "keep" / "photo.jpg").read_text() == (tmp_path / "result/images/notes.txt").read_text() == "mine"
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_what_is_put_into_the_folder_meanwhile_is_kept(tmp_path):
+    with pytest.raises(InputError, match=r"holds 'photo.jpg'"), output_folder(tmp_path / "result"):
+        (tmp_path / "result").mkdir()
+        (tmp_path / "result" / "photo.jpg").write_text("mine")
+    assert tree(tmp_path) == {"result/photo.jpg": b"mine"}
+
+
+def test_a_link_to_a_folder_is_followed(tmp_path):
+    (tmp_path / "large-disk").mkdir()
+    (tmp_path / "data").symlink_to("large-disk")
+    with stage_folder(tmp_path / "data" / "cache") as temporary:
+        (temporary / "a").write_text("a")
+    assert (tmp_path / "large-disk" / "cache" / "a").read_text() == "a"
+
+
+def test_a_move_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("old")
+    move = os.replace
+
+    def full(source, target):
+        if Path(source).name == ".tmp-model":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"), stage_folder(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("new")
+    assert tree(tmp_path) == {"model/weights": b"old"}
+
+
+WRITER = """
+import sys, time
+from zerostart.outputs import output_file, stage_folder
+with (stage_folder if sys.argv[1] == "folder" else output_file)(sys.argv[2]) as temporary:
+    (temporary / "a" if sys.argv[1] == "folder" else temporary).write_text("from the process")
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(kind: str, path: Path) -> subprocess.Popen:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", WRITER, kind, str(path)], **pipes)
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_a_second_writer_of_a_folder_is_told_who_the_first_is(tmp_path):
+    process = start("folder", tmp_path / "model")
+    with pytest.raises(InputError, match=f"model: process {process.pid} is writing it"):
+        stage_folder(tmp_path / "model").__enter__()
+    process.communicate("go on\n")
+    assert process.returncode == 0
+    assert tree(tmp_path) == {"model/a": b"from the process"}
+
+
+def test_a_killed_writer_leaves_no_lock(tmp_path):
+    process = start("folder", tmp_path / "model")
+    process.kill()
+    process.communicate()
+    with stage_folder(tmp_path / "model") as temporary:
+        (temporary / "b").write_text("ours")
+    assert tree(tmp_path) == {"model/b": b"ours"}
+
+
+def test_two_writers_of_a_file_do_not_meet(tmp_path):
+    process = start("file", tmp_path / "numbers.csv")
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("ours")
+    assert (tmp_path / "numbers.csv").read_text() == "ours"
+    process.communicate("go on\n")
+    assert process.returncode == 0
+    assert tree(tmp_path) == {"numbers.csv": b"from the process"}
+
+
+def test_the_leftovers_of_a_killed_writer_of_a_file_go(tmp_path):
+    process = start("file", tmp_path / "numbers.csv")
+    process.kill()
+    process.communicate()
+    (tmp_path / f".tmp-{os.getpid()}-other.csv").write_text("somebody else's")
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("ours")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".tmp-{os.getpid()}-other.csv", "numbers.csv"]

@@ -128,7 +128,7 @@ def test_pictures_name_the_rivals():
         (["data/raw/parts", "--batch-size", "0"], "--batch-size is 0; 1 to 4096 is expected"),
         (["data/raw/parts", "--out", "data"], "data: exists and is not empty; a new folder is expected"),
         (["data/raw/parts", "--out", "params.yaml"], "params.yaml: is a file; a new folder is expected"),
-        (["data/raw/parts", "--out", "params.yaml/x"], "params.yaml/x: cannot be written"),
+        (["data/raw/parts", "--out", "params.yaml/x"], "params.yaml: is a file; a new folder is expected"),
     ],
 )
 def test_refused(pipeline, arguments, message):

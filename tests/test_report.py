@@ -183,7 +183,8 @@ def test_refusals(run, tmp_path):
     with pytest.raises(InputError, match="main main: each revision is expected once"):
         run("main", "main")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="mine: exists and is not a report"):
+    (tmp_path / "mine/report.md").write_text("not ours")
+    with pytest.raises(InputError, match=r"mine: holds 'report\.md', which no command of zerostart wrote there"):
         run("main", "better", out="mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 

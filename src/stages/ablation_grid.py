@@ -16,7 +16,7 @@ from zerostart.coco_metrics import class_names
 from zerostart.errors import run_stage
 from zerostart.feature_cache import FLIPS, flip_targets, load_view, view_name
 from zerostart.label_fractions import label_subset
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.refinement import ValidationScore
 from zerostart.splits import read_split, split_targets
 from zerostart.training_images import CachedImages
@@ -34,7 +34,7 @@ def main() -> str:
     finished = folder / f".finished-{digest(folder / 'inputs', params)}"
     finished.mkdir(exist_ok=True)
     run_grid(problem, params, finished)
-    with output_folder(folder / "cells") as cells:
+    with stage_folder(folder / "cells") as cells:
         for cell in all_cells(params):
             shutil.copy(finished / f"{cell.name}.npz", cells)
         baseline = problem.test(np.asarray(problem.test.view.logits))

@@ -16,7 +16,7 @@ from zerostart.detector import load_detector
 from zerostart.errors import run_stage
 from zerostart.feature_cache import FLIPS, view_name
 from zerostart.features import write_view
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import stage_folder, write_json
 from zerostart.prompts import PROMPT_SETS, expand_prompts, load_prompts
 from zerostart.text_encoders import class_embeddings, load_text_encoder
 
@@ -29,7 +29,7 @@ def main() -> str:
     cocos = build_splits(card, raw)
     detector = load_detector(f"data/baselines/{dataset}", card.classes)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
-    with output_folder(f"data/ablation/{dataset}/inputs") as folder:
+    with stage_folder(f"data/ablation/{dataset}/inputs") as folder:
         for split, coco in cocos.items():
             write_json(folder / "coco" / f"{split}.json", coco)
             for view in range(1 + params.experiment.augment_views if split == "train" else 1):

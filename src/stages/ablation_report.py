@@ -10,7 +10,7 @@ from zerostart.ablation_grid import all_cells, read_cell
 from zerostart.ablation_params import dataset_argument, load_ablation_params
 from zerostart.ablation_report import alpha_rows, markdown, table, verdict
 from zerostart.errors import run_stage
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.vega import draw
 
 SPECIFICATIONS = Path("pipelines/ablation/plots")
@@ -26,7 +26,7 @@ def main() -> str:
     rows = table(cells, baseline)
     sentence = verdict(cells, baseline)
     paths = alpha_rows(cells, (params.experiment.epochs.warmup, params.experiment.epochs.head))
-    with output_folder(f"plots/ablation/{dataset}") as plots:
+    with stage_folder(f"plots/ablation/{dataset}") as plots:
         (plots / "table.md").write_text(f"{sentence}\n\n{markdown(rows, baseline)}", encoding="utf-8")
         all_images = [row for row in rows if row["fraction"] == 1]
         few_labels = [row for row in rows if row["arm"] in params.fraction_arms]

@@ -5,14 +5,14 @@ from pathlib import Path
 from zerostart.baselines import SHIPPED, find_baseline, write_baseline
 from zerostart.cards import load_card
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.params import load_params
 
 
 def main() -> str:
     params = load_params()
     source = find_baseline(params.baseline, params.dataset)
-    with output_folder("data/baseline") as folder:
+    with stage_folder("data/baseline") as folder:
         write_baseline(source, load_card(params.dataset).classes, folder)
     local = source.is_dir() and Path(params.baseline).is_dir()
     unseen = f"; DVC sees changes in {SHIPPED} only" if local and SHIPPED.resolve() not in source.resolve().parents else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from zerostart.cards import load_card
 from zerostart.dataset import build_splits
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import stage_folder, write_json
 from zerostart.params import load_params
 
 
@@ -13,7 +13,7 @@ def main() -> str:
     params = load_params()
     card = load_card(params.dataset)
     splits = build_splits(card, Path("data/raw") / card.name)
-    with output_folder("data/coco") as folder:
+    with stage_folder("data/coco") as folder:
         for split, coco in splits.items():
             write_json(folder / f"{split}.json", coco)
     counts = (f"{split} {len(coco['images'])} images, {len(coco['annotations'])} objects" for split, coco in splits.items())

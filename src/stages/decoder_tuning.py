@@ -21,7 +21,7 @@ from zerostart.errors import run_stage
 from zerostart.feature_cache import FLIPS, flip_targets, view_name
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import load_fusion, save_fusion
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.params import Params, load_params
 from zerostart.phases import run_phase, write_result
 from zerostart.processes import Processes, processes
@@ -65,7 +65,7 @@ def tune_decoder(fusion: Fusion, params: Params, group: Processes) -> str:
 
 def encode(detector: Deimv2ForObjectDetection, views: dict[str, Iterable[int]], params: Params) -> None:
     """Write the encoder outputs of some views of each split."""
-    with output_folder(ENCODER_OUTPUTS) as folder:
+    with stage_folder(ENCODER_OUTPUTS) as folder:
         for split, numbers in views.items():
             coco = read_split(split)
             for number in numbers:
@@ -89,7 +89,7 @@ def fingerprint(decoder: TunedDecoder, splits: list[dict], params: Params) -> st
 
 def write(decoder: TunedDecoder, result: PhaseResult, params: Params) -> str:
     """Write the choice: the fusion and, if an epoch of this phase was chosen, the detector with its new decoder."""
-    with output_folder("models/decoder_tuning") as folder:
+    with stage_folder("models/decoder_tuning") as folder:
         if result.best_epoch:
             shutil.copytree(BASELINE, folder, dirs_exist_ok=True)
             weights, tuned = load_file(BASELINE / "model.safetensors"), decoder.detector.state_dict()

@@ -16,7 +16,7 @@ from zerostart.detector import load_detector, save_detector
 from zerostart.detector_run import extra_images, judge, load_images, load_training_params, new_state
 from zerostart.detector_training import train
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.splits import split_targets
 from zerostart.synthetic import CLASSES
 
@@ -66,7 +66,7 @@ def main() -> str:
 
 
 def _save(model: torch.nn.Module, folder: Path) -> None:
-    with output_folder(folder) as temporary:
+    with stage_folder(folder) as temporary:
         save_detector(model, temporary)
 
 

@@ -10,7 +10,7 @@ from zerostart.detector import load_detector
 from zerostart.errors import run_stage
 from zerostart.feature_cache import FLIPS, TEST_VIEWS, view_name
 from zerostart.features import write_view
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.params import load_params
 from zerostart.splits import read_split
 
@@ -24,7 +24,7 @@ def main() -> str:
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     images = Path("data/raw") / params.dataset
     passes = 0
-    with output_folder("data/features") as folder:
+    with stage_folder("data/features") as folder:
         for split, coco in cocos.items():
             for view in range(1 + params.augment_views) if split == "train" else TEST_VIEWS[params.test_flips]:
                 write_view(folder / view_name(split, view), detector, coco, images, FLIPS[view])

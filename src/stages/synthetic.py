@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.synthetic import generate
 
 OUTPUT = Path("data/raw/synthetic")
@@ -14,7 +14,7 @@ IMAGES = 1200
 
 
 def main() -> str:
-    with output_folder(OUTPUT) as folder:
+    with stage_folder(OUTPUT) as folder:
         generate(folder, seed=SEED, images=IMAGES, workers=os.cpu_count() or 1)
     return f"{IMAGES} images in {OUTPUT}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.params import load_params
 from zerostart.text_encoders import class_cosines, class_embeddings, load_text_encoder
 
@@ -18,7 +18,7 @@ def main() -> str:
     params = load_params()
     sentences = _read_sentences()
     embeddings = class_embeddings(load_text_encoder(params.text_encoder), sentences)
-    with output_folder("data/text_embeddings") as folder:
+    with stage_folder("data/text_embeddings") as folder:
         np.save(folder / "embeddings.npy", embeddings, allow_pickle=False)
         write_json(folder / "classes.json", list(sentences))
     _write_cosines(list(sentences), class_cosines(embeddings))

@@ -17,7 +17,7 @@ from zerostart.detector import build_detector, save_detector
 from zerostart.errors import InputError, run_stage
 from zerostart.official import read_official_checkpoint
 from zerostart.official_config import DINOv3STAs, OfficialConfig, read_official_config
-from zerostart.outputs import output_folder
+from zerostart.outputs import check_output_folder, output_folder
 from zerostart.weights import copy_weights
 
 # COCO's 80 classes in the order of their ids, out of the 91 names that torchvision knows.
@@ -83,15 +83,6 @@ def class_names(official: OfficialConfig, card: str | None, source: str | Path) 
     return classes
 
 
-def _check_target(folder: Path) -> None:
-    if folder.is_dir():
-        foreign = sorted(path.name for path in folder.iterdir() if path.name not in ("config.json", "model.safetensors"))
-        if foreign:
-            raise InputError(f"{folder}: has other files than a baseline's ({foreign[0]}); a new folder is expected")
-    elif folder.exists():
-        raise InputError(f"{folder}: is a file; a folder is expected")
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m zerostart.convert", description="An official DEIMv2 checkpoint as a baseline."
@@ -110,7 +101,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> str:
     args = _arguments()
-    _check_target(args.out)
+    check_output_folder(args.out)
     official = read_official_config(args.config, args.update)
     classes = class_names(official, args.card, args.config)
     weights = read_official_checkpoint(args.checkpoint)
@@ -122,11 +113,8 @@ def main() -> str:
         notes.append(
             "val_dataloader has no Normalize, so that inputs are only scaled to [0, 1]; published DINOv3 variants have one"
         )
-    try:
-        with output_folder(args.out) as temporary:
-            save_detector(model, temporary)
-    except OSError as error:
-        raise InputError(f"{args.out}: cannot be written ({error.strerror}); a writable place is expected") from None
+    with output_folder(args.out) as temporary:
+        save_detector(model, temporary)
     size, count = official.task.eval_spatial_size[0], sum(parameter.numel() for parameter in model.parameters())
     backbone = f"{type(official.backbone).__name__} {official.backbone.name}"
     summary = f"{args.out}: {backbone}, {count / 1e6:.1f} M parameters, {len(classes)} classes, {size}x{size} pixels"

@@ -1,8 +1,13 @@
-"""The one exception for bad input, and the wrapper that turns it into a sentence and an exit code."""
+"""The one exception for bad input, and the wrapper of stages and commands that turns what goes wrong into a sentence."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
+
+from zerostart.interruptions import end_with_dvc, terminate_like_interrupt
+
+DEFECT = "this is a defect of zerostart and not of your input: please report it, with the lines above"
 
 
 class InputError(ValueError):
@@ -10,14 +15,38 @@ class InputError(ValueError):
 
 
 def run_stage(main: Callable[[], str]) -> None:
-    """Run a stage, print its line and how long it took; an :class:`InputError` becomes one sentence and exit code 1.
+    """Run a stage or a command, print its line and how long it took.
 
-    Everything else keeps its traceback: it is a defect of ours, not of the input.
+    Bad input (:class:`InputError`) and surroundings that do not hold (disk, memory, a closed pipe) become one sentence and exit
+    code 1; Ctrl-C and SIGTERM one line and exit code 130, after everything half-written was removed. Anything else keeps its
+    traceback: it is a defect of ours.
     """
+    terminate_like_interrupt()
+    end_with_dvc()
     started = time.monotonic()
     try:
         line = main()
         seconds = time.monotonic() - started
-        print(line if seconds < 1 else f"{line} [{seconds:.0f} s]")
+        print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; nothing half-written was left behind", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the interpreter would flush standard output once more at exit, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit("error: what reads the output was closed before the end")
+    except OSError as error:
+        sys.exit(f"error: {_described(error)}")
+    except MemoryError as error:
+        sys.exit(f"error: not enough memory ({error or 'no size given'}); a smaller batch_size or a larger machine is expected")
+    except Exception as error:
+        error.add_note(DEFECT)
+        raise
+
+
+def _described(error: OSError) -> str:
+    """For example `out/model.safetensors: No space left on device`."""
+    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return ": ".join([*named[:1], error.strerror or str(error)])

@@ -137,11 +137,8 @@ def main() -> str:
     detector = load_checkpoint(args.checkpoint)
     images = list(batches("val", detector, CHECKED))
     calibration = batches("train", detector, CALIBRATION) if args.precision == "int8" else iter(())
-    try:
-        with output_folder(args.out) as temporary:
-            sentence = export(detector, images, calibration, temporary, args)
-    except OSError as error:
-        raise InputError(f"{args.out}: cannot be written ({error.strerror}); a writable place is expected") from None
+    with output_folder(args.out) as temporary:
+        sentence = export(detector, images, calibration, temporary, args)
     return f"{args.out}: {args.format} {args.precision}; {sentence}"
 
 

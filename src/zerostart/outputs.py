@@ -1,23 +1,32 @@
-"""Write outputs so that a killed run leaves nothing half-written and equal results are equal bytes."""
+"""Write outputs so that a killed run leaves nothing half-written, and nothing of somebody else's is ever replaced."""
 
+import fcntl
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from zerostart.errors import InputError
 
+MARKER = ".zerostart"
+"""Lies in every folder that a command wrote and names its files, one a line: only such a folder is ever replaced."""
+
 
 @contextmanager
 def output_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception."""
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
+
+    The temporary name is the process's own, so that two writers of one file cannot take it from each other: the last one wins.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{path.name}")
+    _remove_leftovers(path)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -25,30 +34,117 @@ def output_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files for `path` whose processes are gone."""
+    for leftover in path.parent.glob(".tmp-*"):
+        found = re.fullmatch(r"\.tmp-(\d+)-(.*)", leftover.name, re.DOTALL)
+        if found and found[2] == path.name and not _is_running(int(found[1])):
+            leftover.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's, but there
+        return True
+    return True
+
+
 def check_new_folder(path: Path) -> None:
-    """Raise InputError unless `path` does not exist or is an empty folder: a command replaces its output as a whole."""
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: is a file; a new folder is expected")
-    if path.is_dir() and any(path.iterdir()):
+    """Raise InputError unless `path` does not exist or is an empty folder: for commands that never replace a result."""
+    place = _place(path)
+    if place.is_dir() and any(place.iterdir()):
         raise InputError(f"{path}: exists and is not empty; a new folder is expected")
+
+
+def check_output_folder(path: str | Path) -> None:
+    """Raise InputError unless :func:`output_folder` may write `path`: new, empty, or written whole by an earlier command."""
+    place = _place(Path(path))
+    files = {file.relative_to(place).as_posix() for file in place.rglob("*") if file.is_symlink() or not file.is_dir()}
+    ours = set((place / MARKER).read_text(encoding="utf-8").split("\n")) if (place / MARKER).is_file() else set()
+    if foreign := sorted(files - ours - {MARKER}):
+        raise InputError(f"{path}: holds {foreign[0]!r}, which no command of zerostart wrote there; a new folder is expected")
+
+
+def _place(path: Path) -> Path:
+    """Where `path` really is (`missing/..` is the working directory), if a folder may be written there at all."""
+    place = path.resolve()
+    if place == Path.cwd() or place in Path.cwd().parents:
+        raise InputError(f"{path}: is the working directory or lies above it; a new folder is expected")
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"{path if there == place else there}: is a file; a new folder is expected")
+    if (place / ".git").exists():
+        raise InputError(f"{path}: is a git repository; a new folder is expected")
+    return place
 
 
 @contextmanager
 def output_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends without an exception."""
-    path = Path(path).resolve()  # `.` has no name that a temporary one could be made of
-    temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
-    for folder in (temporary, replaced):
-        shutil.rmtree(folder, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends without an exception.
+
+    For folders that a user names: raises InputError, before anything is written, where :func:`check_output_folder` does.
+    """
+    check_output_folder(path)
+    with _replaced(_place(Path(path))) as temporary:
         yield temporary
-        if path.exists():
-            os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
-        os.replace(temporary, path)
-    finally:
-        for folder in (temporary, replaced):
+        files = sorted(file.relative_to(temporary).as_posix() for file in temporary.rglob("*") if not file.is_dir())
+        (temporary / MARKER).write_text("\n".join(files), encoding="utf-8")
+        check_output_folder(path)  # something may have been put there meanwhile
+
+
+@contextmanager
+def stage_folder(path: str | Path) -> Iterator[Path]:
+    """As :func:`output_folder`, for an output that dvc.yaml names: it is DVC's to replace, and holds no marker."""
+    with _replaced(_place(Path(path))) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
+    with _only_writer(path):
+        for folder in (temporary, replaced):  # left by a killed process: the lock says that nobody writes them now
             shutil.rmtree(folder, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            if path.exists():
+                os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
+            os.replace(temporary, path)
+        finally:
+            if replaced.exists() and not path.exists():  # the second move failed: the old folder is better than none
+                os.replace(replaced, path)
+            for folder in (temporary, replaced):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Hold the lock on `path`, which the system frees with the process; InputError names the process that holds it already."""
+    lock = path.with_name(f".tmp-{path.name}.lock")
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            writer = os.read(descriptor, 20).decode() or "another"
+            os.close(descriptor)
+            raise InputError(f"{path}: process {writer} is writing it; wait for it, or end it first") from None
+        with suppress(FileNotFoundError):
+            if os.stat(lock).st_ino == os.fstat(descriptor).st_ino:
+                break
+        os.close(descriptor)  # its holder removed the file between our opening and locking it
+    os.truncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

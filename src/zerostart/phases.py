@@ -11,7 +11,7 @@ from zerostart.feature_cache import FLIPS, View, flip_targets, load_view, view_n
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import save_fusion
 from zerostart.live_images import LiveImages
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.params import Params
 from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase
 from zerostart.splits import read_split, split_targets
@@ -35,7 +35,7 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
     schedule = Schedule(epochs, params.patience, params.batch_size, params.weight_decay)
     (result,) = train_phase(fusion, [Run(fusion.state_dict(), rates, params.seed)], images, score, schedule)
     fusion.load_state_dict(result.best_state)
-    with output_folder(f"models/{name}") as folder:
+    with stage_folder(f"models/{name}") as folder:
         save_fusion(fusion, folder)
     return write_result(name, fusion, sum(fusion.get_parameter(trained).numel() for trained in rates), result)
 

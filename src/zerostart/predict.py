@@ -222,11 +222,8 @@ def main() -> str:
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
     options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)
-    try:
-        with output_folder(args.out) as temporary:
-            count = write_predictions(detector, source, options, temporary)
-    except OSError as error:
-        raise InputError(f"{args.out}: cannot be written ({error.strerror}); a writable place is expected") from None
+    with output_folder(args.out) as temporary:
+        count = write_predictions(detector, source, options, temporary)
     return f"{args.out}: {count} detections in {len(source.paths)} images"
 
 

@@ -167,12 +167,12 @@ class RefinedDetector(nn.Module):
         return cls(detector, load_fusion(checkpoint, classes), settings, baseline)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write detector, fusion, `refined.json` and, if the decoder was tuned, the baseline; replaces the folder."""
-        try:
-            with output_folder(folder) as temporary:
-                self.write_into(temporary)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror}); a writable place is expected") from None
+        """Write detector, fusion, `refined.json` and, if the decoder was tuned, the baseline.
+
+        Replaces a folder that an earlier call wrote. Raises InputError where something else lies there.
+        """
+        with output_folder(folder) as temporary:
+            self.write_into(temporary)
 
     def write_into(self, folder: Path) -> None:
         """The files of :meth:`save_pretrained`, into an empty folder."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_folder
+from zerostart.errors import run_stage
+from zerostart.outputs import check_output_folder, output_folder
 from zerostart.review import markdown
 from zerostart.review.differences import find_differences
 from zerostart.review.plots import specifications, write_page
@@ -23,7 +23,7 @@ from zerostart.staleness import find_stale
 def main() -> str:
     arguments = parse_arguments()
     out = Path(arguments.out)
-    check_folder(out)
+    check_output_folder(out)
     revisions = resolve([arguments.base, *(arguments.revisions or [checked_out(arguments.base)])])
     names = [revision.name for revision in revisions]
     evaluations = [read_evaluation(revision) for revision in revisions]
@@ -56,12 +56,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("revisions", metavar="REV", nargs="*", help="by default what is checked out")
     parser.add_argument("--out", default="report", help="folder that is written, by default %(default)s")
     return parser.parse_args()
-
-
-def check_folder(out: Path) -> None:
-    """Refuse a folder that this command has not written: it will be replaced."""
-    if out.exists() and not (out / "report.md").is_file():
-        raise InputError(f"{out}: exists and is not a report; --out expects a new folder, or that of an earlier report")
 
 
 def checked_out(base: str) -> str:

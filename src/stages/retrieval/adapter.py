@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, output_folder
+from zerostart.outputs import output_file, stage_folder
 from zerostart.retrieval.adapter import save_adapter
 from zerostart.retrieval.adapter_training import train_adapter, training_crops, true_sentences
 from zerostart.retrieval.backbone import load_backbone
@@ -33,7 +33,7 @@ def main() -> str:
     sentences = sorted({sentence for told in said for sentence in told})
     embedded = dict(zip(sentences, load_minilm().encode(sentences), strict=True))
     adapter, history = train_adapter(training_crops(features, said, embedded), settings, params.seed)
-    with output_folder(ADAPTER_FOLDER) as folder:
+    with stage_folder(ADAPTER_FOLDER) as folder:
         save_adapter(adapter, settings.backbone, settings.input_size, folder)
     with output_file(CURVE) as path:
         pd.DataFrame(history).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")

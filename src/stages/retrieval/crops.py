@@ -10,7 +10,7 @@ from PIL import Image
 
 from zerostart.errors import InputError, run_stage
 from zerostart.image_files import read_image_files
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import stage_folder, write_json
 from zerostart.retrieval.coco_detector import FindVehicle, load_vehicle_detector
 from zerostart.retrieval.coco_layout import read_coco_photos
 from zerostart.retrieval.crops import SCHEMA, crops_of, cut_out
@@ -33,7 +33,7 @@ def main() -> str:
         _check_boxes(photo, sizes[photo.source].size)
         _check_upright(folder / photo.source)
     detector = load_vehicle_detector(params.vehicle_detector)
-    with output_folder(OUTPUT) as output, _workers() as pool:
+    with stage_folder(OUTPUT) as output, _workers() as pool:
         (output / "images").mkdir()
         done = list(
             pool.map(lambda item: cut_photo(*item, folder, output / "images", detector, params.crops), enumerate(photos))

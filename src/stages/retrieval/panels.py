@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.retrieval.panel_photos import generate_panels
 
 OUTPUT = Path("data/raw/panels")
@@ -14,7 +14,7 @@ PHOTOS = 600
 
 
 def main() -> str:
-    with output_folder(OUTPUT) as folder:
+    with stage_folder(OUTPUT) as folder:
         generate_panels(folder, SEED, PHOTOS, os.cpu_count() or 1)
     return f"{PHOTOS} photos in {OUTPUT}"
 

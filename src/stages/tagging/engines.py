@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.tagging.image_store import ImageStore
 from zerostart.tagging.novelty import best_limit, fit_home, novelty, stored_features
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
@@ -39,7 +39,7 @@ def main() -> str:
         novelty_limit=best_limit(away["academic"], away["real"]),
         side_limit=side_limit(sides["academic"], sides["real"]),
     )
-    with output_folder(f"models/tagging/{dataset}/rules") as folder:
+    with stage_folder(f"models/tagging/{dataset}/rules") as folder:
         save_rules(rules, home, folder)
     return f"models/tagging/{dataset}/rules: " + "; ".join(
         f"{engine} " + ", ".join(f"{tag} {value:.2f}" for tag, value in zip(tags, found.val_1, strict=True))

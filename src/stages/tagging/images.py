@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.tagging.alignment import align, object_areas, targets
 from zerostart.tagging.cards import TagCard, load_tag_card
 from zerostart.tagging.clean_images import academic_splits, balance, clean, real_splits, reasons
@@ -30,7 +30,7 @@ def main() -> str:
     alignment["real"] = {source.origin: align(source, card, others_are_negatives=False) for source in real}
     tests_first = sorted(academic.items, key=lambda item: item.split != "test")  # of a duplicate the test's copy stays
     items = {"academic": tests_first, "real": [item for source in real for item in source.items]}
-    with output_folder(f"data/tagging/{dataset}/images") as folder:
+    with stage_folder(f"data/tagging/{dataset}/images") as folder:
         found = {domain: _store(items[domain], domain, card, params, folder / domain) for domain in items}
     write_json(
         f"metrics/tagging/{dataset}/images.json",

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zerostart.errors import run_stage
-from zerostart.outputs import output_folder
+from zerostart.outputs import stage_folder
 from zerostart.tagging.toolbox import generate_toolbox
 
 OUTPUT = Path("data/raw/toolbox")
@@ -15,7 +15,7 @@ SCENES = 2400
 
 
 def main() -> str:
-    with output_folder(OUTPUT) as folder:
+    with stage_folder(OUTPUT) as folder:
         generate_toolbox(folder, SEED, PER_PART, SCENES, os.cpu_count() or 1)
     return f"{OUTPUT}: {6 * sum(PER_PART.values())} academic pictures, {SCENES} scenes"
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from zerostart.errors import InputError
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import stage_folder, write_json
 from zerostart.retrieval.params import IndexParams
 from zerostart.retrieval.tables import read_table, write_table
 
@@ -95,7 +95,7 @@ class CaseIndex:
 
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder, atomically, with checksums that tie the files together."""
-        with output_folder(folder) as temporary:
+        with stage_folder(folder) as temporary:
             faiss.write_index(self.vectors, str(temporary / VECTORS))
             write_table(temporary / CASES, self.cases)
             np.save(temporary / PROBE, self.probe, allow_pickle=False)

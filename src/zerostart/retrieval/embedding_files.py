@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zerostart.errors import InputError
-from zerostart.outputs import output_folder, write_json
+from zerostart.outputs import stage_folder, write_json
 
 FOLDER = "data/retrieval/embeddings"
 
@@ -27,7 +27,7 @@ class Embeddings:
 
 def write_embeddings(embeddings: Embeddings, folder: str | Path = FOLDER) -> None:
     """Write a folder, atomically."""
-    with output_folder(folder) as temporary:
+    with stage_folder(folder) as temporary:
         for name in ("images", "texts", "probe"):
             np.save(temporary / f"{name}.npy", getattr(embeddings, name), allow_pickle=False)
         write_json(temporary / "about.json", {"embedder": embeddings.embedder})

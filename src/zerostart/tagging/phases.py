@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from zerostart.outputs import output_file, output_folder, write_json
+from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.image_store import ImageStore, open_store
 from zerostart.tagging.model import load_engine, save_engine
@@ -70,7 +70,7 @@ def run_phase(
     }
     train(state, main, replayed, phase, params.seed, params.precision, measure, resume, inputs)
     state.model.load_state_dict(state.best)
-    with output_folder(output) as folder:
+    with stage_folder(output) as folder:
         save_engine(state.model, params.model, tags, phase.input_size, folder)
     with output_file(f"plots/tagging/{dataset}/{engine}.csv") as path:
         pd.DataFrame(state.history).to_csv(path, index=False, float_format="%.6f")

@@ -1,0 +1,38 @@
+"""Stages and commands end in order when they are told to, and when the DVC that started them is gone."""
+
+import os
+import signal
+import threading
+import time
+
+import psutil
+
+INTERVAL = 1.0
+"""Seconds between two looks at DVC's process."""
+
+
+def terminate_like_interrupt() -> None:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does, so that what is half-written is removed on the way out."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def end_with_dvc() -> None:
+    """In a stage that DVC started: end it once DVC is gone, or the next `dvc repro` would run beside it.
+
+    DVC gives its stages the variable DVC_STAGE, so the first process above us without it is DVC's.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return
+    try:
+        above = next((parent for parent in psutil.Process().parents() if "DVC_STAGE" not in parent.environ()), None)
+    except psutil.Error:  # a process of another user above us: then DVC's cannot be told
+        return
+    if above is not None and above.pid != 1:
+        threading.Thread(target=_watch, args=(above,), daemon=True).start()
+
+
+def _watch(process: psutil.Process) -> None:
+    while process.is_running():
+        time.sleep(INTERVAL)
+    os.kill(os.getpid(), signal.SIGTERM)
