@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from report import alternating, report
 
-from zerostart.coco_metrics import class_names
 from zerostart.decoder_tuning import StoredImages
 from zerostart.detector import load_detector
 from zerostart.encoder_outputs import write_encoder_outputs
@@ -18,7 +17,7 @@ from zerostart.fusion_checkpoint import load_fusion
 from zerostart.params import load_params
 from zerostart.refinement import batch_losses
 from zerostart.run_stack import RunStack
-from zerostart.splits import read_split, split_targets
+from zerostart.splits import class_names, read_split, split_targets
 from zerostart.training_images import CachedImages
 from zerostart.tuned_decoder import TunedDecoder, make_optimizer
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import torch
 from report import alternating, report
 
-from zerostart.coco_metrics import class_names
 from zerostart.detector import load_detector
 from zerostart.features import write_view
 from zerostart.images import image_batches, pixel_values
-from zerostart.splits import read_split
+from zerostart.splits import class_names, read_split
 
 IMAGES, BATCH = 240, 16
 

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from report import report
 
-from zerostart.export import batches, load_checkpoint
+from zerostart.assembly import load_checkpoint
+from zerostart.detector import look
+from zerostart.export import batches
 from zerostart.export_graph import Graph, write_onnx
 from zerostart.exported import FILES, open_export
-from zerostart.features import look
 from zerostart.images import pixel_values
 from zerostart.refined_detector import RefinedDetector
 

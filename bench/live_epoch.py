@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from report import report
 
-from zerostart.coco_metrics import class_names
 from zerostart.detector import load_detector
 from zerostart.feature_cache import load_view
 from zerostart.fusion import Fusion, FusionConfig
@@ -16,7 +15,7 @@ from zerostart.live_images import LiveImages
 from zerostart.params import load_params
 from zerostart.refinement import batch_losses
 from zerostart.run_stack import RunStack
-from zerostart.splits import read_split, split_targets
+from zerostart.splits import class_names, read_split, split_targets
 from zerostart.training_images import CachedImages, TrainingImages
 
 LIVE_STEPS = 4

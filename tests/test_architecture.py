@@ -6,7 +6,7 @@ from official_checkpoint import CLASSES, IMAGENET, SIZE, VARIANTS, random_weight
 from official_vit import fused_maps
 from torch import nn
 
-from zerostart.convert import convert, settle
+from zerostart.conversion import convert, settle
 from zerostart.official import rename_weights
 from zerostart.official_config import read_official_config
 

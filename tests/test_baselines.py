@@ -17,7 +17,7 @@ from tiny_detector import random_pixels, tiny_detector
 from toy_cache import ROOT
 
 from zerostart.baselines import find_baseline, write_baseline
-from zerostart.convert import COCO_CLASSES
+from zerostart.coco_detector import COCO_CLASSES
 from zerostart.detector import load_detector, save_detector
 from zerostart.errors import InputError
 

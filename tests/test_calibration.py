@@ -5,8 +5,8 @@ import pytest
 from coco_samples import annotation, boxes_of, coco, logit
 from sklearn.calibration import calibration_curve
 
-from zerostart.calibration import expected_calibration_error, reliability, scored_detections
-from zerostart.frozen_box_metrics import FrozenBoxEvaluator
+from zerostart.calibration import expected_calibration_error, reliability
+from zerostart.frozen_box_metrics import FrozenBoxEvaluator, scored_detections
 
 
 def test_hand_calculated():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from coco_samples import annotation, boxes_of, coco, logit, pycocotools, sample
 
-from zerostart.coco_metrics import class_names, detections, evaluate_coco, image_sizes, pixel_boxes, scores
+from zerostart.coco_metrics import detections, evaluate_coco, image_sizes, pixel_boxes, scores
 from zerostart.errors import InputError
 from zerostart.params import Lambdas
+from zerostart.splits import class_names
 
 LAMBDAS = Lambdas(map=0.7, ar_critical=0.3)
 

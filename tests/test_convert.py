@@ -12,7 +12,7 @@ from official_checkpoint import CLASSES, SIZE, random_weights, write_checkpoint,
 from test_corrections import OFFICIAL, distance, needs_official, official
 
 from zerostart import convert as command
-from zerostart.convert import COCO_CLASSES
+from zerostart.coco_detector import COCO_CLASSES
 from zerostart.detector import load_detector
 from zerostart.errors import InputError
 

@@ -12,11 +12,11 @@ from torch import nn
 from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2AIFILayer
 
-from zerostart.convert import convert, settle
-from zerostart.detector import variant_config
+from zerostart.conversion import convert, settle
 from zerostart.errors import InputError
 from zerostart.official import load_official, read_official_checkpoint
 from zerostart.official_config import read_official_config
+from zerostart.variants import variant_config
 
 SIX = [f"class{k}" for k in range(6)]
 OFFICIAL = Path(__file__).parents[1].parent / "shared/data/deimv2-official"

@@ -14,9 +14,9 @@ from test_tuned_decoder import zero_start_fusion
 from tiny_detector import same_state, tiny_detector
 
 from zerostart.decoder_tuning import StoredImages, check_batch_size, tune
-from zerostart.detector_training import update_ema
 from zerostart.errors import InputError
 from zerostart.params import DecoderTuning, Params, load_params
+from zerostart.pieces import update_ema
 from zerostart.processes import Processes
 from zerostart.refinement import PhaseResult
 from zerostart.tuned_decoder import TunedDecoder, make_optimizer

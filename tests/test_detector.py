@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_detector import CLASSES, QUERIES, SIZE, random_pixels, same_state, tiny_detector
 
-from zerostart.detector import build_detector, load_detector, save_detector, variant_config
+from zerostart.detector import build_detector, load_detector, save_detector
 from zerostart.errors import InputError
+from zerostart.variants import variant_config
 
 
 def test_a_deep_copy_is_independent_and_computes_the_same():

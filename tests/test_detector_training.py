@@ -18,9 +18,9 @@ from zerostart.detector_training import (
     rate_factor,
     train,
     train_epoch,
-    update_ema,
 )
 from zerostart.errors import InputError
+from zerostart.pieces import update_ema
 
 CPU = torch.device("cpu")
 VALUES = {

@@ -5,11 +5,10 @@ import pytest
 import torch
 from tiny_detector import CLASSES, SIZE, same_state, tiny_detector, write_images
 
-from zerostart.detector import load_detector, save_detector
+from zerostart.detector import load_detector, look, save_detector
 from zerostart.encoder_outputs import without_encoder, write_encoder_outputs
-from zerostart.feature_cache import FLIPS
-from zerostart.features import look
 from zerostart.images import image_batches, pixel_values
+from zerostart.mirror import FLIPS
 
 COUNT = 5
 

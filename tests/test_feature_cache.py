@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zerostart.errors import InputError
-from zerostart.feature_cache import ARRAYS, FLIPS, flip_targets, load_view, view_name
+from zerostart.feature_cache import ARRAYS, load_view, view_name
+from zerostart.mirror import FLIPS, flip_targets
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from tiny_detector import CLASSES, QUERIES, SIZE, same_state, tiny_detector, wri
 
 from zerostart.detector import load_detector, save_detector
 from zerostart.errors import InputError
-from zerostart.feature_cache import ARRAYS, FLIPS, load_view
+from zerostart.feature_cache import ARRAYS, load_view
 from zerostart.features import write_view
 from zerostart.images import image_batches, pixel_values
+from zerostart.mirror import FLIPS
 
 COUNT, BATCH = 5, 2
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tiny_detector import CLASSES, SIZE, same_state, tiny_detector, write_images
 
-from zerostart.augmentation import brightness_and_contrast
 from zerostart.detector import save_detector
-from zerostart.feature_cache import FLIPS, flip_targets, load_view, view_name
+from zerostart.feature_cache import load_view, view_name
 from zerostart.features import write_view
 from zerostart.fusion import Fusion, FusionConfig
-from zerostart.images import image_batches
+from zerostart.images import brightness_and_contrast, image_batches
 from zerostart.live_images import LiveImages
+from zerostart.mirror import FLIPS, flip_targets
 from zerostart.params import load_params
 from zerostart.phases import training_images
 from zerostart.refinement import Run, Schedule, ValidationScore, refined_logits, train_phase

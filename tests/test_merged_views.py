@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_convert, box_iou
 
-from zerostart.feature_cache import FLIPS, flip_targets
-from zerostart.merged_views import merge, unflip
+from zerostart.merged_views import merge
+from zerostart.mirror import FLIPS, flip_targets, unflip
 
 
 def sample(seed, images=3, queries=7, classes=2):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from coco_samples import sample
 
-from zerostart.bootstrap import paired_bootstrap
 from zerostart.errors import InputError
 from zerostart.frozen_box_metrics import FrozenBoxEvaluator
 from zerostart.outputs import rounded
@@ -34,13 +33,6 @@ def document(scores, **changed):
         "lambdas": LAMBDAS.model_dump(),
     }
     return json.dumps(rounded(about | {name: to_json(scores) for name in ("baseline", "refined")} | changed))
-
-
-def test_intervals_equal_the_paired_bootstrap_on_the_detectors_themselves(matches):
-    expected = paired_bootstrap(*matches, [0, 1], LAMBDAS, 200, SEED)
-    found = intervals(*draw_scores(list(matches), [0, 1], LAMBDAS, 200))
-    for name, interval in expected.items():
-        assert found[name] == pytest.approx(interval, abs=1e-12)
 
 
 def test_two_files_give_the_interval_of_two_revisions(matches):

@@ -9,11 +9,11 @@ from PIL import Image
 from refined_sample import random_fusion, refined_sample, settings, write_pipeline
 from tiny_detector import CLASSES, QUERIES, SIZE, random_pixels, tiny_detector
 
+from zerostart.detector import look
 from zerostart.errors import InputError
-from zerostart.feature_cache import FLIPS, TEST_VIEWS
-from zerostart.features import look
 from zerostart.folded_fusion import FoldedFusion
-from zerostart.merged_views import merge, unflip
+from zerostart.merged_views import merge
+from zerostart.mirror import FLIPS, TEST_VIEWS, unflip
 from zerostart.refined_detector import RefinedDetector
 
 
@@ -161,5 +161,5 @@ def test_parts_that_do_not_belong_together(tmp_path):
 
 def test_an_unwritable_place(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="saved: cannot be written"):
+    with pytest.raises(InputError, match=r"file: is a file; a new folder is expected"):
         refined_sample().save_pretrained(tmp_path / "file/saved")

@@ -14,8 +14,9 @@ from transformers.loss.loss_deimv2 import Deimv2Loss
 from zerostart import refinement
 from zerostart.coco_metrics import composite, detections, evaluate_coco, image_sizes
 from zerostart.errors import InputError
-from zerostart.feature_cache import FLIPS, View, flip_targets
+from zerostart.feature_cache import View
 from zerostart.fusion import TAU_RANGE, Fusion, FusionConfig
+from zerostart.mirror import FLIPS, flip_targets
 from zerostart.params import load_params
 from zerostart.refinement import Run, Schedule, ValidationScore, refined_logits, train_phase
 from zerostart.run_stack import RunStack

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_cache import toy_split, write_view
 
-from zerostart.feature_cache import FLIPS, View, flip_targets, load_view
+from zerostart.feature_cache import View, load_view
 from zerostart.matching import compare_boxes
+from zerostart.mirror import FLIPS, flip_targets
 from zerostart.splits import split_targets
 from zerostart.training_images import CachedImages
 

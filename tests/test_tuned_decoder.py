@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_detector import CLASSES, random_pixels, tiny_detector
 
-from zerostart.detector_training import freeze_batch_norm
 from zerostart.fusion import Fusion, FusionConfig
 from zerostart.params import load_params
+from zerostart.pieces import freeze_batch_norm
 from zerostart.tuned_decoder import TunedDecoder, make_optimizer
 
 OBJECTS = [

@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.detector import build_detector, variant_config
+from zerostart.detector import build_detector
+from zerostart.variants import variant_config
 
 CLASSES = ["crack", "dent", "scratch"]
 SIZE = 64

@@ -12,13 +12,13 @@ import torch
 from zerostart.ablation import Problem, TestJudge
 from zerostart.ablation_grid import all_cells, digest, run_grid
 from zerostart.ablation_params import AblationParams, dataset_argument, load_ablation_params
-from zerostart.coco_metrics import class_names
 from zerostart.errors import run_stage
-from zerostart.feature_cache import FLIPS, flip_targets, load_view, view_name
+from zerostart.feature_cache import load_view, view_name
 from zerostart.label_fractions import label_subset
+from zerostart.mirror import FLIPS, flip_targets
 from zerostart.outputs import stage_folder
 from zerostart.refinement import ValidationScore
-from zerostart.splits import read_split, split_targets
+from zerostart.splits import class_names, read_split, split_targets
 from zerostart.training_images import CachedImages
 
 

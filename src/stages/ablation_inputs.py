@@ -14,8 +14,9 @@ from zerostart.control_texts import CONTROLS, random_words
 from zerostart.dataset import build_splits
 from zerostart.detector import load_detector
 from zerostart.errors import run_stage
-from zerostart.feature_cache import FLIPS, view_name
+from zerostart.feature_cache import view_name
 from zerostart.features import write_view
+from zerostart.mirror import FLIPS
 from zerostart.outputs import stage_folder, write_json
 from zerostart.prompts import PROMPT_SETS, expand_prompts, load_prompts
 from zerostart.text_encoders import class_embeddings, load_text_encoder

@@ -1,10 +1,9 @@
 """warmup: phase 1, the fusion alone is trained; detector and class head stay as they are."""
 
-from zerostart.coco_metrics import class_names
 from zerostart.errors import run_stage
 from zerostart.params import load_params
 from zerostart.phases import run_phase
-from zerostart.splits import read_split
+from zerostart.splits import class_names, read_split
 from zerostart.starting_point import starting_fusion
 
 

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from zerostart.ablation_params import AblationParams
 from zerostart.arms import ARMS, build, rates
-from zerostart.bootstrap import resample_weights, resampled_scores
+from zerostart.bootstrap import resampled_scores
 from zerostart.coco_metrics import class_indices
 from zerostart.feature_cache import View
 from zerostart.frozen_box_metrics import FrozenBoxEvaluator
 from zerostart.label_fractions import label_subset
 from zerostart.params import Lambdas
 from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, refined_logits, train_phase
+from zerostart.resampling import resample_weights
 from zerostart.run_stack import RunStack
 from zerostart.training_images import CachedImages
 

@@ -8,8 +8,9 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from zerostart.arms import ARMS, NO_TEXT, TEXT
+from zerostart.config import Count, FrozenModel, Integer, Number, Positive, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Integer, Number, Params, Positive, explain_problems
+from zerostart.params import Params
 
 
 def _known(name: str) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 
 from zerostart.ablation import Cell
 from zerostart.arms import ARMS, EQUAL_BY_DESIGN, NO_TEXT, TEXT
-from zerostart.bootstrap import Interval, seeds_and_images_interval
+from zerostart.bootstrap import seeds_and_images_interval
+from zerostart.resampling import Interval
 
 Arrays = dict[str, np.ndarray]
 

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zerostart.images import brightness_and_contrast
+
 MIN_VISIBLE = 0.4  # an object of which a crop keeps less than this share of its area is dropped
 
 
@@ -45,12 +47,3 @@ def _photometric(images: Tensor, generator: torch.Generator) -> Tensor:
     changed = brightness_and_contrast(images, 1.0, generator)
     noise = 0.02 * torch.rand(len(images), 1, 1, 1, generator=generator) * torch.randn(images.shape, generator=generator)
     return (changed + noise).clamp_(0, 1)
-
-
-def brightness_and_contrast(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Images (B×3×S×S in [0, 1]) with up to 0.12 more or less brightness and 25 % contrast, times `strength`; not clamped."""
-    brightness, contrast = (
-        strength * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1).to(images.device) for _ in range(2)
-    )
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return (images - mean) * (1 + 0.25 * contrast) + mean + 0.12 * brightness

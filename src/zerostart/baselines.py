@@ -11,7 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from zerostart.convert import COCO_CLASSES, convert, settle
+from zerostart.coco_detector import COCO_CLASSES
+from zerostart.conversion import convert, settle
 from zerostart.detector import load_detector, save_detector
 from zerostart.errors import InputError
 from zerostart.official import rename_weights

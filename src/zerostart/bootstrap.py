@@ -1,46 +1,16 @@
-"""Paired bootstrap over images: how sure is a difference between two detectors on the same test images?
+"""Bootstrap over images: what a detector scores on resamples of the test images, and over trainings as well.
 
 Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentile intervals). A resample draws N
-images with replacement; both detectors are judged on the same resample. Matching is per image and so is done
+images with replacement; detectors that are compared are judged on the same resamples. Matching is per image and so is done
 once: a resample only weights every image by how often it was drawn.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
 from zerostart.coco_metrics import composite
 from zerostart.frozen_box_metrics import ClassMatches, average_precision
 from zerostart.params import Lambdas
-
-LEVEL = (2.5, 97.5)
-"""Percentiles of a 95 % interval."""
-
-
-class Interval(NamedTuple):
-    """A 95 % interval of a difference refined − baseline."""
-
-    low: float
-    high: float
-
-
-def paired_bootstrap(
-    baseline: list[ClassMatches],
-    refined: list[ClassMatches],
-    critical: list[int],
-    lambdas: Lambdas,
-    samples: int,
-    seed: int,
-) -> dict[str, Interval]:
-    """95 % percentile intervals of refined − baseline in mAP, AR_critical and composite.
-
-    baseline, refined: matches of the same images (`FrozenBoxEvaluator.match`); critical: indices of the critical
-    classes. A class without an object in a resample is left out of that resample's means, for both detectors; a
-    resample without any critical object has no AR_critical and is left out of the intervals that need it.
-    """
-    weights = resample_weights(len(baseline[0].objects), samples, np.random.default_rng(seed))
-    before, after = (resampled_scores(matches, critical, lambdas, weights) for matches in (baseline, refined))
-    return {name: _interval(after[name] - before[name]) for name in before}
+from zerostart.resampling import Interval, percentile_interval
 
 
 def seeds_and_images_interval(differences: np.ndarray, seed: int) -> Interval:
@@ -51,12 +21,7 @@ def seeds_and_images_interval(differences: np.ndarray, seed: int) -> Interval:
     """
     runs, samples = differences.shape
     drawn = np.random.default_rng(seed).integers(runs, size=(runs, samples))
-    return _interval(np.take_along_axis(differences, drawn, axis=0).mean(axis=0))
-
-
-def resample_weights(images: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """N×B float64: how often each of N images is in each of B resamples of N images."""
-    return rng.multinomial(images, np.full(images, 1 / images), size=samples).T.astype(np.float64)
+    return percentile_interval(np.take_along_axis(differences, drawn, axis=0).mean(axis=0))
 
 
 def weighted_metrics(matches: list[ClassMatches], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,8 +78,3 @@ def _mean_of_drawn(values: np.ndarray) -> np.ndarray:
     count = drawn.sum(axis=0)
     total = np.where(drawn, values, 0.0).sum(axis=0)
     return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-
-
-def _interval(differences: np.ndarray) -> Interval:
-    low, high = np.percentile(differences[~np.isnan(differences)], LEVEL)
-    return Interval(float(low), float(high))

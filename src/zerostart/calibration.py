@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zerostart.frozen_box_metrics import ClassMatches
-
 BINS = 10
 """Equal-width bins of [0, 1]."""
 MINIMUM_SCORE = 0.05
@@ -25,12 +23,6 @@ class Bin(NamedTuple):
     precision: float
     """Share of true positives at IoU 0.5."""
     count: int
-
-
-def scored_detections(matches: list[ClassMatches]) -> tuple[np.ndarray, np.ndarray]:
-    """The scores of the detections of all classes, and whether each is a true positive at IoU 0.5."""
-    score = np.concatenate([m.score for m in matches])
-    return score, np.concatenate([m.true_positive[0] for m in matches])
 
 
 def reliability(score: np.ndarray, correct: np.ndarray) -> list[Bin]:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from zerostart.config import FrozenModel, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import FrozenModel, explain_problems
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 

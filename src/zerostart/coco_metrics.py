@@ -8,6 +8,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from zerostart.errors import InputError
 from zerostart.params import Lambdas
+from zerostart.splits import class_names
 
 TOP_K = 300
 """`num_top_queries` of DEIMv2: so many (query, class) scores of an image become detections."""
@@ -47,15 +48,6 @@ class CocoMetrics:
         """101 precisions at recall 0, 0.01 ... 1 and IoU 0.5; None for a class without an object."""
         curve = self.precision[0, :, class_index]
         return curve if curve[0] > -1 else None
-
-
-def class_names(ground_truth: dict[str, Any]) -> list[str]:
-    """Class names of a COCO dictionary by category id; raises InputError unless the ids are 0..K-1 in order."""
-    categories = ground_truth["categories"]
-    ids = [category["id"] for category in categories]
-    if ids != list(range(len(ids))):
-        raise InputError(f"categories have the ids {ids}; 0..{len(ids) - 1} in this order are expected")
-    return [category["name"] for category in categories]
 
 
 def class_indices(names: list[str], wanted: list[str]) -> list[int]:

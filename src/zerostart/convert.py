@@ -1,66 +1,17 @@
 """Official DEIMv2 checkpoints as baselines: `python -m zerostart.convert CHECKPOINT --config YAML --out FOLDER`."""
 
 import argparse
-import dataclasses
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
-from transformers import Deimv2ForObjectDetection
-
-from zerostart.architecture import transformers_config
 from zerostart.cards import load_card
-from zerostart.detector import build_detector, save_detector
+from zerostart.coco_detector import COCO_CLASSES
+from zerostart.conversion import convert, settle
+from zerostart.detector import save_detector
 from zerostart.errors import InputError, run_stage
 from zerostart.official import read_official_checkpoint
 from zerostart.official_config import DINOv3STAs, OfficialConfig, read_official_config
 from zerostart.outputs import check_output_folder, output_folder
-from zerostart.weights import copy_weights
-
-# COCO's 80 classes in the order of their ids, out of the 91 names that torchvision knows.
-COCO_CLASSES = tuple(
-    name for name in FasterRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"] if name not in ("__background__", "N/A")
-)
-
-
-def convert(
-    official: OfficialConfig, weights: dict[str, Tensor], classes: Sequence[str], source: str | Path
-) -> Deimv2ForObjectDetection:
-    """The detector that the official code would build and load, in float32.
-
-    weights: under the names of `transformers` (:func:`zerostart.official.rename_weights`). classes: names of the head's
-    outputs, in order. Raises InputError when configuration and weights do not fit, before anything is loaded.
-    """
-    model = build_detector(transformers_config(official, classes))
-    copy_weights(model, weights, source)
-    return model.eval()
-
-
-def settle(official: OfficialConfig, weights: dict[str, Tensor]) -> tuple[OfficialConfig, list[str]]:
-    """The configuration with what the tensors alone decide, and a sentence for each key where it said otherwise.
-
-    The official loader keeps keys of the configuration loaded before, so that a resolved configuration written after
-    another one was loaded may say the wrong thing about the gateway and the sharing of box heads. The tensors cannot.
-    """
-    found = {"use_gateway": any(".gateway." in name for name in weights)}
-    first = "model.decoder.bbox_embed.0."
-    layers = (
-        (re.sub(r"bbox_embed\.\d+\.", "bbox_embed.0.", name), tensor)
-        for name, tensor in weights.items()
-        if "bbox_embed" in name
-    )
-    if not all(torch.equal(tensor, weights[name]) for name, tensor in layers if name in weights and name.startswith(first)):
-        found["share_bbox_head"] = False  # equal ones need not be shared: then the configuration is to be believed
-    wrong = {key: value for key, value in found.items() if getattr(official.decoder, key) != value}
-    decoder = official.decoder.model_copy(update=wrong)
-    notes = [
-        f"the configuration says {key}: {str(not value).lower()}, the tensors the opposite; they are right"
-        for key, value in wrong.items()
-    ]
-    return dataclasses.replace(official, decoder=decoder), notes
 
 
 def class_names(official: OfficialConfig, card: str | None, source: str | Path) -> Sequence[str]:

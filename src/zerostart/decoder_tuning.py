@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from zerostart.detector_training import update_ema
 from zerostart.errors import InputError
 from zerostart.fusion import TAU_RANGE
 from zerostart.outputs import output_file
 from zerostart.params import Params
+from zerostart.pieces import update_ema
 from zerostart.processes import Processes
 from zerostart.refinement import PhaseResult
 from zerostart.tuned_decoder import TunedDecoder, make_optimizer

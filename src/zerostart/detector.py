@@ -15,44 +15,13 @@ from torch import Tensor, nn
 from transformers import Deimv2Config, Deimv2ForObjectDetection
 from transformers.utils import logging as transformers_logging
 
-from zerostart.architecture import transformers_config
 from zerostart.corrections import follow_official_code
 from zerostart.errors import InputError
-from zerostart.official_config import DEIMTransformer, HGNetv2, LiteEncoder, OfficialConfig, Task
 from zerostart.weights import copy_weights
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("transformers").setLevel(logging.ERROR)
-
-# What differs between the two variants that phase 1 trains (the official configs deimv2_hgnetv2_*_coco.yml).
-LIGHT_VARIANTS = {"atto": {"channels": 256, "width": 64, "ffn": 160}, "femto": {"channels": 512, "width": 96, "ffn": 256}}
-
-
-def variant_config(variant: str, classes: list[str], image_size: int, num_queries: int) -> Deimv2Config:
-    """Configuration of a light HGNetv2 variant for `classes`, square inputs of `image_size` pixels."""
-    preset = LIGHT_VARIANTS[variant]
-    width = preset["width"]
-    official = OfficialConfig(
-        task=Task(num_classes=len(classes), eval_spatial_size=(image_size, image_size)),
-        backbone=HGNetv2(name=variant.capitalize(), return_idx=(2,), use_lab=True),
-        encoder=LiteEncoder(in_channels=(preset["channels"],), hidden_dim=width, expansion=0.34, depth_mult=0.5),
-        decoder=DEIMTransformer(
-            hidden_dim=width,
-            feat_channels=(width, width),
-            num_levels=2,
-            num_points=(4, 2),
-            num_layers=3,
-            dim_feedforward=preset["ffn"],
-            num_queries=num_queries,
-            activation="silu",
-            mlp_act="silu",
-            use_gateway=False,
-            share_bbox_head=True,
-        ),
-        normalize=None,
-    )
-    return transformers_config(official, classes)
 
 
 def build_detector(config: Deimv2Config) -> Deimv2ForObjectDetection:
@@ -129,3 +98,16 @@ def _build_as_ported(config: Deimv2Config, folder: Path) -> Deimv2ForObjectDetec
     config.eval_size = [height, width]  # for those who ask for the input's size; the port's layers have read it by now
     config.image_mean, config.image_std = mean, std
     return _normalise_pixels(model)
+
+
+def look(model: Deimv2ForObjectDetection, **inputs: Tensor | None) -> dict[str, Tensor]:
+    """What the cache holds of images: hidden B×Q×D_v, logits B×Q×K, and boxes B×Q×4 within the image.
+
+    inputs: `pixel_values` (B×3×S×S in [0, 1]) or, for a detector without its encoder, `inputs_embeds` (encoder_outputs.py).
+    """
+    outputs = model(**inputs)
+    return {
+        "hidden": outputs.last_hidden_state,
+        "logits": outputs.logits,
+        "boxes": outputs.pred_boxes.clamp(0, 1),
+    }

@@ -14,14 +14,16 @@ from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.coco_metrics import CocoMetrics, detections, evaluate_coco, image_sizes
-from zerostart.detector import build_detector, variant_config
+from zerostart.config import explain_problems, read_yaml
+from zerostart.detector import build_detector
 from zerostart.detector_training import TrainingParams, TrainingState, make_optimizer, predict
 from zerostart.errors import InputError
 from zerostart.images import image_batches
 from zerostart.official import load_official, read_official_checkpoint
-from zerostart.params import Lambdas, explain_problems, read_yaml
+from zerostart.params import Lambdas
 from zerostart.splits import split_targets
 from zerostart.synthetic import generate
+from zerostart.variants import variant_config
 
 EXTRA_SEED = 1_000_003
 """Seed of the further synthetic training images; the data set itself has seed 0."""

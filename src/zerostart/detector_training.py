@@ -13,10 +13,11 @@ from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.augmentation import augment
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
 from zerostart.outputs import output_file
-from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive
+from zerostart.pieces import freeze_batch_norm, update_ema
 
 
 class TrainingParams(FrozenModel):
@@ -135,19 +136,6 @@ def rate_factor(step: int, total: int, warmup: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def update_ema(ema: torch.nn.Module, model: torch.nn.Module, step: int, decay: float) -> None:
-    """Exponential moving average of weights and BatchNorm statistics; the decay itself warms up (official EMA)."""
-    rate = 1 - decay * (1 - math.exp(-(step + 1) / 300))
-    with torch.no_grad():
-        # Not state_dict(), which names a tied head several times: it would be averaged as often.
-        pairs = zip((*ema.parameters(), *ema.buffers()), (*model.parameters(), *model.buffers()), strict=True)
-        for averaged, current in pairs:
-            if averaged.is_floating_point():
-                averaged.lerp_(current, rate)
-            else:
-                averaged.copy_(current)
-
-
 def epoch_batches(
     images: Tensor, targets: list[dict[str, Tensor]], params: TrainingParams, epoch: int
 ) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
@@ -203,13 +191,6 @@ def _finite_loss(state: TrainingState, pixels: Tensor, labels: list[dict[str, Te
     if problem:
         raise InputError(f"epoch {state.epoch + 1}: the training diverged ({problem}); lower `lr` or `clip_norm`")
     return loss
-
-
-def freeze_batch_norm(model: torch.nn.Module) -> None:
-    """BatchNorm in eval mode: its statistics stay as they are."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
 
 
 @torch.inference_mode()

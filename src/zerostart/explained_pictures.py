@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zerostart.refined_detector import Detections, Engine, Settings
+from zerostart.detections import Detections, Engine
+from zerostart.refined_detector import Settings
 
 SIDE = 640
 """Longer side of a drawn image in pixels."""

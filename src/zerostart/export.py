@@ -14,12 +14,12 @@ import openvino
 import torch
 from torch import Tensor
 
+from zerostart.assembly import load_checkpoint
 from zerostart.errors import InputError, run_stage
 from zerostart.export_graph import Graph, metadata, write_onnx
 from zerostart.exported import FILES, Run, open_export
 from zerostart.images import image_batches
 from zerostart.outputs import check_new_folder, output_folder
-from zerostart.params import load_params
 from zerostart.reduced_precision import to_float16, to_int8
 from zerostart.refined_detector import RefinedDetector
 from zerostart.splits import read_split
@@ -97,13 +97,6 @@ def _difference(own: list[np.ndarray], other: list[np.ndarray]) -> float:
     apart[labels[:, None] != other_labels[None]] = np.inf
     nearest = apart.min(axis=1)[scores > scores[-1] + TOLERANCE]
     return float(max(nearest.max(initial=0), np.abs(scores - other_scores).max(initial=0)))
-
-
-def load_checkpoint(folder: Path | None) -> RefinedDetector:
-    """The detector of a folder: one of `save_pretrained`, or the pipeline's checkpoint (by default its last)."""
-    if folder is not None and (folder / FILES["safetensors"]).is_file():
-        return RefinedDetector.from_pretrained(folder)
-    return RefinedDetector.from_pipeline(folder or Path("models/decoder_tuning"), load_params())
 
 
 def batches(split: str, detector: RefinedDetector, count: int) -> Iterator[Tensor]:

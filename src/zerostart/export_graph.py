@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 from torchvision.ops import box_convert
 
-from zerostart.refined_detector import RefinedDetector, top_pairs
+from zerostart.detections import top_pairs
+from zerostart.refined_detector import RefinedDetector
 
 OPSET = 18
 """The first one whose ScatterElements takes a maximum."""

@@ -4,14 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from zerostart.errors import InputError
-
-FLIPS = ((False, False), (True, False), (False, True), (True, True))
-"""(horizontal, vertical) flips of the cached views, in the order in which `augment_views` adds them."""
-TEST_VIEWS = {"none": (0,), "horizontal": (0, 1), "vertical": (0, 2), "both": (0, 3), "all": (0, 1, 2, 3)}
-"""The views that are merged when an image is judged, by `test_flips`; `both` is a half turn."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,3 @@ def _open_array(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except (EOFError, ValueError) as error:
         raise InputError(f"{path}: not a complete .npy array ({error}); the stage `features` writes it") from None
-
-
-def flip_targets(targets: list[dict[str, Tensor]], flip: tuple[bool, bool]) -> list[dict[str, Tensor]]:
-    """The targets (cxcywh) of mirrored images."""
-    flipped = []
-    for target in targets:
-        boxes = target["boxes"].clone()
-        for axis, wanted in enumerate(flip):
-            if wanted:
-                boxes[:, axis] = 1 - boxes[:, axis]
-        flipped.append({"class_labels": target["class_labels"], "boxes": boxes})
-    return flipped

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
 
+from zerostart.detector import look
 from zerostart.images import image_batches, pixel_values
 
 
@@ -47,16 +47,3 @@ def write_view(
             progress.update(len(batch))
     for array in arrays.values():
         array.flush()
-
-
-def look(model: Deimv2ForObjectDetection, **inputs: Tensor | None) -> dict[str, Tensor]:
-    """What the cache holds of images: hidden B×Q×D_v, logits B×Q×K, and boxes B×Q×4 within the image.
-
-    inputs: `pixel_values` (B×3×S×S in [0, 1]) or, for a detector without its encoder, `inputs_embeds` (encoder_outputs.py).
-    """
-    outputs = model(**inputs)
-    return {
-        "hidden": outputs.last_hidden_state,
-        "logits": outputs.logits,
-        "boxes": outputs.pred_boxes.clamp(0, 1),
-    }

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask
 
-from zerostart.coco_metrics import TOP_K, class_names, image_sizes, pixel_boxes, scores
+from zerostart.coco_metrics import TOP_K, image_sizes, pixel_boxes, scores
 from zerostart.errors import InputError
+from zerostart.splits import class_names
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -218,3 +219,9 @@ def _candidate_pairs(boxes: np.ndarray, objects: list[list[dict[str, Any]]], cla
 def iou_matrix(detected: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """IoU of D×4 and G×4 boxes (xywh, float64) by pycocotools' own code, so that thresholds cut at the same bit."""
     return np.asarray(mask.iou(np.ascontiguousarray(detected), truth, [0] * len(truth))).reshape(-1, len(truth))
+
+
+def scored_detections(matches: list[ClassMatches]) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of the detections of all classes, and whether each is a true positive at IoU 0.5."""
+    score = np.concatenate([m.score for m in matches])
+    return score, np.concatenate([m.true_positive[0] for m in matches])

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.augmentation import brightness_and_contrast
-from zerostart.feature_cache import FLIPS
-from zerostart.features import look
-from zerostart.images import image_batches, pixel_values
+from zerostart.detector import look
+from zerostart.images import brightness_and_contrast, image_batches, pixel_values
 from zerostart.matching import compare_boxes
+from zerostart.mirror import FLIPS
 from zerostart.training_images import Batch
 
 CHUNK = 32  # images in one pass of the detector, however many a step asks for

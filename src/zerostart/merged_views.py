@@ -37,12 +37,6 @@ class Merged(NamedTuple):
     """B×Q int64: which of the V·Q queries (view by view) had the best score in its group."""
 
 
-def unflip(boxes: Tensor, flip: tuple[bool, bool]) -> Tensor:
-    """Boxes (…×4, cxcywh as fractions) of a mirrored image, where they are in the image itself."""
-    centre = [1 - boxes[..., axis] if mirrored else boxes[..., axis] for axis, mirrored in enumerate(flip)]
-    return torch.stack([*centre, boxes[..., 2], boxes[..., 3]], dim=-1)
-
-
 def merge(boxes: list[np.ndarray], logits: list[np.ndarray], min_iou: float) -> tuple[np.ndarray, np.ndarray]:
     """Merge V cached views of the same N images: boxes N×Q×4 (of the image itself) and logits N×Q×K of each, in float64.
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, ValidationError, model_validator
 
+from zerostart.config import Count, FrozenModel, Integer, Number, Positive, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Integer, Number, Positive, explain_problems
 
 Activation = Literal["silu", "relu", "gelu"]
 INCLUDE = "__include__"

@@ -9,11 +9,13 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from zerostart.bootstrap import LEVEL, Interval, resample_weights, resampled_scores
+from zerostart.bootstrap import resampled_scores
 from zerostart.coco_metrics import composite
+from zerostart.config import FrozenModel, explain_problems
 from zerostart.errors import InputError
 from zerostart.frozen_box_metrics import ClassMatches
-from zerostart.params import FrozenModel, Lambdas, explain_problems
+from zerostart.params import Lambdas
+from zerostart.resampling import Interval, percentile_interval, resample_weights
 
 SEED = 0
 """Of the resamples, whatever an experiment's own seed is: two seeds of training are compared on the same resamples."""
@@ -66,12 +68,7 @@ def draw_scores(matches: list[list[ClassMatches]], critical: list[int], lambdas:
 
 def intervals(first: Scores, second: Scores) -> dict[str, Interval]:
     """95 % percentile intervals of second − first, by metric; resamples without a value are left out."""
-    found = {}
-    for name in METRICS:
-        differences = second[name] - first[name]
-        low, high = np.percentile(differences[~np.isnan(differences)], LEVEL)
-        found[name] = Interval(float(low), float(high))
-    return found
+    return {name: percentile_interval(second[name] - first[name]) for name in METRICS}
 
 
 def to_json(scores: Scores) -> dict[str, list[float | None]]:

@@ -7,10 +7,11 @@ import torch
 
 from zerostart.detector import load_detector
 from zerostart.errors import InputError
-from zerostart.feature_cache import FLIPS, View, flip_targets, load_view, view_name
+from zerostart.feature_cache import View, load_view, view_name
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import save_fusion
 from zerostart.live_images import LiveImages
+from zerostart.mirror import FLIPS, flip_targets
 from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.params import Params
 from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase

@@ -3,15 +3,11 @@
 `python -m zerostart.plots_page`, in the root of the repository, writes it again after an update of vl-convert-python.
 """
 
-from pathlib import Path
-
 import vl_convert
 
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file
-
-PAGE = Path(".dvc/plots/page.html")
-"""`plots.html_template` in .dvc/config names this file."""
+from zerostart.vega import PAGE
 
 # DVC's plots call `vegaEmbed(element, spec)`. The menu's link to the online editor would send the plot's data away.
 VEGA_EMBED = 'window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, {renderer: "svg", actions: {editor: false}});'

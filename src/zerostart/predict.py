@@ -12,11 +12,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from zerostart.any_image import open_rgb
+from zerostart.assembly import load_checkpoint
+from zerostart.detections import Detections, Engine
 from zerostart.errors import InputError, run_stage
 from zerostart.explained_pictures import SIDE, draw
-from zerostart.export import load_checkpoint
+from zerostart.images import resized
 from zerostart.outputs import check_new_folder, output_folder, write_json
-from zerostart.refined_detector import Detections, Engine, RefinedDetector, resized
+from zerostart.refined_detector import RefinedDetector
 from zerostart.tiling import Tile, Tiling, merge_tiles, tiles
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))

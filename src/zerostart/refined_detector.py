@@ -22,20 +22,19 @@ from torchvision.ops import box_convert
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.any_image import open_rgb
-from zerostart.coco_metrics import TOP_K
-from zerostart.detector import load_detector, save_detector
+from zerostart.config import FrozenModel, explain_problems
+from zerostart.detections import Detections, Engine, top_pairs
+from zerostart.detector import load_detector, look, save_detector
 from zerostart.errors import InputError
-from zerostart.feature_cache import FLIPS, TEST_VIEWS
-from zerostart.features import look
 from zerostart.folded_fusion import FoldedFusion
 from zerostart.fusion import Fusion
 from zerostart.fusion_checkpoint import load_fusion, save_fusion
-from zerostart.images import pixel_values
-from zerostart.merged_views import ROUNDS, merge_queries, unflip
+from zerostart.images import pixel_values, resized
+from zerostart.merged_views import ROUNDS, merge_queries
+from zerostart.mirror import FLIPS, TEST_VIEWS, unflip
 from zerostart.outputs import output_folder, write_json
-from zerostart.params import FrozenModel, Params, explain_problems
+from zerostart.params import Params
 
-Engine = Literal["baseline", "refined"]
 SETTINGS_FILE = "refined.json"
 
 
@@ -75,21 +74,6 @@ class Seen(NamedTuple):
     text: Tensor
     """B×Q×K: what the text adds to them, alpha · S. With merged mirror images these three are those of each group's best query,
     so that the sigmoid of their sum is that query's score, not the merged one."""
-
-
-class Detections(NamedTuple):
-    """What was found in one image: n boxes by descending score."""
-
-    boxes: np.ndarray
-    """n×4 x1, y1, x2, y2 in pixels of the image."""
-    scores: np.ndarray
-    """n."""
-    labels: np.ndarray
-    """n int64: class indices."""
-    base: np.ndarray
-    """n×K: the detector's own logits, then what the class head's difference and the text add to each; see `Seen`."""
-    delta: np.ndarray
-    text: np.ndarray
 
 
 class RefinedDetector(nn.Module):
@@ -280,19 +264,6 @@ class RefinedDetector(nn.Module):
             boxes, base, delta, text = (part[image][which].cpu().numpy() for part in (seen.boxes, *seen[2:]))
             found.append(Detections(boxes, *(t[image][keep].cpu().numpy() for t in (score, label)), base, delta, text))
         return found
-
-
-def top_pairs(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, score and class (B×n each) of the n = min(300, Q·K) highest scores of B×Q×K, as DEIMv2's post-processor has it."""
-    classes = scores.shape[2]
-    flat = scores.flatten(1)
-    score, index = flat.topk(min(TOP_K, scores.shape[1] * classes), dim=1)
-    return index // classes, score, index % classes
-
-
-def resized(image: Image.Image, size: int) -> np.ndarray:
-    """An RGB image as the detector's input (3×size×size uint8), as in training: bilinear, without keeping the aspect ratio."""
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
 def _thresholds(path: Path) -> Thresholds:

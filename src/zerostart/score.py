@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zerostart.coco_metrics import CocoMetrics, class_names, evaluate_coco
+from zerostart.coco_metrics import CocoMetrics, evaluate_coco
 from zerostart.errors import InputError, run_stage
 from zerostart.exported import Exported, open_export
 from zerostart.images import image_batches
 from zerostart.params import Lambdas, load_params
-from zerostart.splits import read_split
+from zerostart.splits import class_names, read_split
 
 
 def score(exported: Exported, coco: dict, folder: Path, lambdas: Lambdas, batch_size: int = 16) -> CocoMetrics:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,3 +35,12 @@ def split_targets(coco: dict) -> list[dict[str, Tensor]]:
         labels = torch.tensor([item["category_id"] for item in found], dtype=torch.int64)
         targets.append({"class_labels": labels, "boxes": cxcywh.to(torch.float32)})
     return targets
+
+
+def class_names(ground_truth: dict[str, Any]) -> list[str]:
+    """Class names of a COCO dictionary by category id; raises InputError unless the ids are 0..K-1 in order."""
+    categories = ground_truth["categories"]
+    ids = [category["id"] for category in categories]
+    if ids != list(range(len(ids))):
+        raise InputError(f"categories have the ids {ids}; 0..{len(ids) - 1} in this order are expected")
+    return [category["name"] for category in categories]

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, ValidationError, model_validator
 
+from zerostart.config import Count, FrozenModel, Number, explain_problems, read_yaml
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Number, Params, explain_problems, read_yaml
+from zerostart.params import Params
 
 Value = bool | int | float | str
 Values = Annotated[list[Value], Field(min_length=1)]

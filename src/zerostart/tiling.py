@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
-from zerostart.refined_detector import Detections
+from zerostart.detections import Detections
 
 Tiling = Literal["none", "six", "grid"]
 Tile = tuple[int, int, int, int]

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import torch
 
-from zerostart.coco_metrics import class_names
 from zerostart.fusion import Fusion
 from zerostart.params import Params
 from zerostart.phases import open_view, training_images
 from zerostart.refinement import PhaseResult, Run, Schedule, ValidationScore, train_phase
-from zerostart.splits import read_split
+from zerostart.splits import class_names, read_split
 from zerostart.starting_point import starting_fusion
 from zerostart.training_images import TrainingImages
 

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.detector_training import freeze_batch_norm
+from zerostart.detector import look
 from zerostart.encoder_outputs import without_encoder
 from zerostart.feature_cache import View
-from zerostart.features import look
 from zerostart.fusion import Fusion
 from zerostart.params import Params
+from zerostart.pieces import freeze_batch_norm
 
 NOT_TRAINED = ("model.decoder_input_proj.", "model.decoder.up", "model.decoder.reg_scale")
 """What stands between encoder and decoder, and two constants that the library keeps as parameters."""

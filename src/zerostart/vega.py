@@ -15,3 +15,7 @@ def draw(specification: str | Path, rows: list[dict[str, Any]], title: str, path
     text = text.replace('"<ROWS>"', json.dumps(rows)).replace('"<TITLE>"', json.dumps(title))
     with output_file(path) as temporary:
         temporary.write_bytes(vl_convert.vegalite_to_png(text, scale=2))
+
+
+PAGE = Path(".dvc/plots/page.html")
+"""`plots.html_template` in .dvc/config names this file."""

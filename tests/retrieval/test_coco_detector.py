@@ -5,10 +5,11 @@ import torch
 from PIL import Image
 from retrieval_samples import ROOT
 
-from zerostart.convert import COCO_CLASSES
-from zerostart.detector import build_detector, save_detector, variant_config
+from zerostart.coco_detector import COCO_CLASSES
+from zerostart.detector import build_detector, save_detector
 from zerostart.errors import InputError
 from zerostart.retrieval.coco_detector import find_vehicle, largest_vehicle, load_vehicle_detector
+from zerostart.variants import variant_config
 
 CAR, PERSON, TRUCK = 2, 0, 7
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from tagging_samples import CARD, TAGS, run_stage, write_toy
 
+from zerostart.coco_detector import COCO_CLASSES, load_official_detector
 from zerostart.errors import InputError
 from zerostart.tagging.cards import TagCard
-from zerostart.tagging.coco_baseline import class_columns, coco_class_names, detector_scores, load_coco_detector
+from zerostart.tagging.coco_baseline import class_columns, detector_scores
 from zerostart.tagging.image_store import open_store
 from zerostart.tagging.part_shapes import SHAPES
 from zerostart.tagging.part_shapes import TAGS as PARTS
@@ -17,7 +18,7 @@ from zerostart.tagging.toolbox import generate_toolbox
 
 
 def test_coco_has_80_classes_in_their_published_order():
-    names = coco_class_names()
+    names = list(COCO_CLASSES)
     assert len(names) == 80 and names[:3] == ["person", "bicycle", "car"] and names[-1] == "toothbrush"
     assert [names.index(name) for name in ("bird", "dog", "truck")] == [14, 16, 7]
 
@@ -53,7 +54,7 @@ def test_the_score_of_a_tag_is_the_best_of_its_boxes(tmp_path):
 def test_a_file_that_is_no_detector(tmp_path):
     torch.save({"model": {"decoder.x": torch.zeros(1)}}, tmp_path / "a.pth")
     with pytest.raises(InputError, match="neither DEIMv2-Atto nor -Femto"):
-        load_coco_detector(tmp_path / "a.pth")
+        load_official_detector(tmp_path / "a.pth")
 
 
 def test_the_drawn_domains_do_not_depend_on_the_number_of_processes(tmp_path):

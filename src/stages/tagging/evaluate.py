@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 
 from zerostart.calibration import reliability
+from zerostart.coco_detector import load_official_detector
 from zerostart.errors import run_stage
 from zerostart.outputs import output_file, write_json
 from zerostart.tagging.auto_engine import judge_auto
 from zerostart.tagging.cards import load_tag_card
-from zerostart.tagging.coco_baseline import class_columns, detector_scores, load_coco_detector
+from zerostart.tagging.coco_baseline import class_columns, detector_scores
 from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
 from zerostart.tagging.image_store import ImageStore
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
@@ -92,7 +93,8 @@ def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParam
     if params.coco_detector is None:
         return found
     card, store = load_tag_card(dataset), stores["real"]
-    (detector, size), columns = load_coco_detector(params.coco_detector), class_columns(card)
+    detector, columns = load_official_detector(params.coco_detector), class_columns(card)
+    size = detector.config.eval_size[0]
     val, test = (store.of_split(split) for split in ("val", "test"))
     limits = best_thresholds(detector_scores(detector, size, columns, store, val), store.targets[val], 0.5)
     judged = Judged(detector_scores(detector, size, columns, store, test), limits, store.targets[test])

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from zerostart.coco_detector import load_official_detector
 from zerostart.detector import load_detector
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
-from zerostart.retrieval.coco_detector import load_official_detector
 
 
 class PooledBackbone(nn.Module):

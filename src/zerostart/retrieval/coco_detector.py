@@ -11,33 +11,16 @@ from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.baselines import HUB_ID, find_baseline, write_baseline
-from zerostart.convert import COCO_CLASSES
-from zerostart.detector import LIGHT_VARIANTS, build_detector, load_detector, variant_config
+from zerostart.coco_detector import COCO_CLASSES, load_official_detector
+from zerostart.detector import load_detector
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
-from zerostart.official import read_official_checkpoint
 from zerostart.retrieval.photos import Box
-from zerostart.weights import copy_weights
 
 VEHICLES = [COCO_CLASSES.index(name) for name in ("car", "bus", "truck")]
-INPUT_SIZE = {"atto": 320, "femto": 416}
-QUERIES = {"atto": 100, "femto": 150}
-"""num_queries of the official configurations deimv2_hgnetv2_*_coco.yml."""
 LEAST_SCORE = 0.3
 
 FindVehicle = Callable[[Image.Image], Box | None]
-
-
-def load_official_detector(path: str | Path) -> Deimv2ForObjectDetection:
-    """The detector of an official Atto or Femto COCO checkpoint; raises InputError when it is another file."""
-    weights = read_official_checkpoint(path)
-    width = weights.get("model.enc_score_head.weight", torch.empty(0, 0)).shape[1]
-    variant = next((name for name, preset in LIGHT_VARIANTS.items() if preset["width"] == width), None)
-    if variant is None:
-        raise InputError(f"{path}: neither DEIMv2-Atto nor -Femto, the variants that are read here")
-    detector = build_detector(variant_config(variant, list(COCO_CLASSES), INPUT_SIZE[variant], QUERIES[variant]))
-    copy_weights(detector, weights, path)
-    return detector.eval().requires_grad_(False)
 
 
 def load_vehicle_detector(source: str | None) -> FindVehicle | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from zerostart.config import explain_problems
 from zerostart.errors import InputError
-from zerostart.params import explain_problems
 from zerostart.retrieval.photos import QUERY, RECORD, Damage, Photo, box_of
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN
 

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError, model_validator
 
+from zerostart.config import FrozenModel, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import FrozenModel, explain_problems
 from zerostart.retrieval.crops import LEVELS
 from zerostart.retrieval.vocabulary import AREAS, DAMAGE_TYPES, SEVERITIES, UNKNOWN, ZONES
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
 
 PATH = "pipelines/retrieval/params.yaml"
 Share = Annotated[Number, Field(ge=0, le=1)]

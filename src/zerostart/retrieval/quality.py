@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zerostart.bootstrap import LEVEL, resample_weights
+from zerostart.resampling import LEVEL, resample_weights
 
 
 class Estimate(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from zerostart.config import explain_problems
 from zerostart.errors import InputError
-from zerostart.params import explain_problems
 from zerostart.retrieval.photos import Damage, Photo, box_of
 from zerostart.retrieval.vocabulary import IGNORED_LABEL, LABELS, UNKNOWN, ZONES
 

@@ -8,9 +8,8 @@ from typing import Any
 import vl_convert
 
 from zerostart.outputs import output_file
-from zerostart.plots_page import PAGE
 from zerostart.review.revisions import Revision, run_dvc
-from zerostart.vega import draw
+from zerostart.vega import PAGE, draw
 
 CONFUSION, PRECISION = "confusion_refined", "average_precision"
 """Names of plots in dvc.yaml."""

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from zerostart.config import Count, FrozenModel, Name, explain_problems, read_yaml
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Name, explain_problems, read_yaml
 
 
 class AcademicSource(FrozenModel):

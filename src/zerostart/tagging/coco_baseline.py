@@ -1,53 +1,26 @@
 """The baseline without any training: an official DEIMv2 detector, and per tag its best score of the matching COCO classes."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.detector import LIGHT_VARIANTS, build_detector, variant_config
+from zerostart.coco_detector import COCO_CLASSES
 from zerostart.errors import InputError
 from zerostart.images import pixel_values
-from zerostart.official import read_official_checkpoint
 from zerostart.tagging.cards import TagCard
 from zerostart.tagging.image_store import ImageStore
-from zerostart.weights import copy_weights
 
-SETTINGS = {"atto": (320, 100), "femto": (416, 150)}
-"""Input side and number of queries of the official configurations deimv2_hgnetv2_*_coco.yml."""
 BATCH = 16
-
-
-def coco_class_names() -> list[str]:
-    """The 80 classes in the order of their ids; torchvision keeps the eleven unused ids as N/A, and a background."""
-    names = FasterRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
-    return [name for name in names if name not in ("N/A", "__background__")]
-
-
-def load_coco_detector(path: str | Path) -> tuple[Deimv2ForObjectDetection, int]:
-    """A frozen official Atto or Femto detector and the side of its input; raises InputError when it is another file."""
-    weights = read_official_checkpoint(path)
-    width = weights.get("model.enc_score_head.weight", torch.empty(0, 0)).shape[1]
-    variant = next((name for name, preset in LIGHT_VARIANTS.items() if preset["width"] == width), None)
-    if variant is None:
-        raise InputError(f"{path}: neither DEIMv2-Atto nor -Femto, the variants that are read here")
-    size, queries = SETTINGS[variant]
-    detector = build_detector(variant_config(variant, coco_class_names(), size, queries))
-    copy_weights(detector, weights, path)
-    return detector.eval().requires_grad_(False), size
 
 
 def class_columns(card: TagCard) -> list[list[int]]:
     """Per tag the indices of its COCO classes; empty for a tag without any. Raises InputError for a name that COCO has not."""
-    names = coco_class_names()
     for tag, wanted in card.coco_names.items():
-        if unknown := [name for name in wanted if name not in names]:
+        if unknown := [name for name in wanted if name not in COCO_CLASSES]:
             raise InputError(f"data/tags/{card.name}.yaml: '{unknown[0]}', the COCO class of '{tag}', is none of COCO's 80")
-    return [[names.index(name) for name in card.coco_names.get(tag, ())] for tag in card.tags]
+    return [[COCO_CLASSES.index(name) for name in card.coco_names.get(tag, ())] for tag in card.tags]
 
 
 @torch.inference_mode()

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from timm.models.convnext import ConvNeXt
 from torch import nn
 
+from zerostart.config import FrozenModel, Name, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import FrozenModel, Name, explain_problems
 from zerostart.tagging.params import ModelParams, Side
 from zerostart.weights import copy_weights
 

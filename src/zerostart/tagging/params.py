@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
 
 PATH = "pipelines/tagging/params.yaml"
 Share = Annotated[Number, Field(ge=0, lt=1)]

@@ -9,8 +9,8 @@ from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from zerostart.config import Count, FrozenModel, Number, explain_problems
 from zerostart.errors import InputError
-from zerostart.params import Count, FrozenModel, Number, explain_problems
 from zerostart.tagging.novelty import Home
 from zerostart.tagging.params import Threshold, TilingParams
 

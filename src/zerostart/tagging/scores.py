@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from zerostart.bootstrap import LEVEL, resample_weights
 from zerostart.calibration import expected_calibration_error
+from zerostart.resampling import LEVEL, resample_weights
 
 
 def tag_metrics(scores: np.ndarray, targets: np.ndarray, thresholds: np.ndarray, tags: tuple[str, ...]) -> dict:
