@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from report import alternating, report
 
-from zerostart.decoder_tuning import StoredImages
-from zerostart.detector import load_detector
-from zerostart.encoder_outputs import write_encoder_outputs
-from zerostart.feature_cache import load_view
-from zerostart.fusion_checkpoint import load_fusion
+from zerostart.cache.views import load_view
+from zerostart.datasets.splits import class_names, read_split, split_targets
+from zerostart.decoder.encoder_outputs import write_encoder_outputs
+from zerostart.decoder.tuned_decoder import TunedDecoder, make_optimizer
+from zerostart.decoder.tuning import StoredImages
+from zerostart.detector.model import load_detector
+from zerostart.method.cached_images import CachedImages
+from zerostart.method.checkpoint import load_fusion
+from zerostart.method.run_stack import RunStack
+from zerostart.method.training import batch_losses
 from zerostart.params import load_params
-from zerostart.refinement import batch_losses
-from zerostart.run_stack import RunStack
-from zerostart.splits import class_names, read_split, split_targets
-from zerostart.training_images import CachedImages
-from zerostart.tuned_decoder import TunedDecoder, make_optimizer
 
 STEPS = 6
 """Steps of phase 3 in one measurement."""

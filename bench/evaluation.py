@@ -9,11 +9,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from report import alternating, report
 
-from zerostart.coco_metrics import detections, evaluate_coco, image_sizes
-from zerostart.feature_cache import load_view
-from zerostart.frozen_box_metrics import FrozenBoxEvaluator, mean_over_classes
+from zerostart.cache.views import load_view
+from zerostart.datasets.splits import read_split
+from zerostart.metrics.coco import detections, evaluate_coco, image_sizes
+from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator, mean_over_classes
 from zerostart.params import load_params
-from zerostart.splits import read_split
 
 coco, view = read_split("val"), load_view("data/features", "val")
 critical, lambdas = coco["info"]["critical"], load_params().lambdas

@@ -14,7 +14,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": "src"}
 def seconds(stages: tuple[str, ...]) -> float:
     started = time.perf_counter()
     for stage in stages:
-        subprocess.run([sys.executable, f"src/stages/{stage}.py"], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", f"stages.{stage}"], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 

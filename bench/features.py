@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from report import alternating, report
 
-from zerostart.detector import load_detector
-from zerostart.features import write_view
-from zerostart.images import image_batches, pixel_values
-from zerostart.splits import class_names, read_split
+from zerostart.cache.writing import write_view
+from zerostart.datasets.splits import class_names, read_split
+from zerostart.detector.model import load_detector
+from zerostart.detector.pixels import image_batches, pixel_values
 
 IMAGES, BATCH = 240, 16
 

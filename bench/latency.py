@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from report import report
 
-from zerostart.assembly import load_checkpoint
-from zerostart.detector import look
+from zerostart.detector.model import look
+from zerostart.detector.pixels import pixel_values
 from zerostart.export import batches
-from zerostart.export_graph import Graph, write_onnx
-from zerostart.exported import FILES, open_export
-from zerostart.images import pixel_values
-from zerostart.refined_detector import RefinedDetector
+from zerostart.inference.assembly import load_checkpoint
+from zerostart.inference.export_graph import Graph, write_onnx
+from zerostart.inference.exported import FILES, open_export
+from zerostart.inference.refined_detector import RefinedDetector
 
 REPEATS, BATCH = 15, 8
 

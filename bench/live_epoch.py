@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from report import report
 
-from zerostart.detector import load_detector
-from zerostart.feature_cache import load_view
-from zerostart.fusion import Fusion, FusionConfig
-from zerostart.live_images import LiveImages
+from zerostart.cache.views import load_view
+from zerostart.datasets.splits import class_names, read_split, split_targets
+from zerostart.detector.model import load_detector
+from zerostart.method.cached_images import CachedImages, TrainingImages
+from zerostart.method.fusion import Fusion, FusionConfig
+from zerostart.method.live_images import LiveImages
+from zerostart.method.run_stack import RunStack
+from zerostart.method.training import batch_losses
 from zerostart.params import load_params
-from zerostart.refinement import batch_losses
-from zerostart.run_stack import RunStack
-from zerostart.splits import class_names, read_split, split_targets
-from zerostart.training_images import CachedImages, TrainingImages
 
 LIVE_STEPS = 4
 """The live loop is timed on so many steps."""

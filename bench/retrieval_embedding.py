@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from report import alternating, report
 
-from zerostart.retrieval.crop_files import open_crops
-from zerostart.retrieval.embedders import batch_views, load_embedder
+from zerostart.retrieval.crops.files import open_crops
+from zerostart.retrieval.embedding.embedders import batch_views, load_embedder
+from zerostart.retrieval.embedding.patches import views
 from zerostart.retrieval.tables import read_table
-from zerostart.retrieval.views import views
 
 CROPS = 96
 

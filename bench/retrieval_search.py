@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from report import report
 
-from zerostart.retrieval.case_index import CaseIndex, build_vectors
-from zerostart.retrieval.filters import Filters, allowed_cases
+from zerostart.retrieval.index.case_index import CaseIndex, build_vectors
+from zerostart.retrieval.index.filters import Filters, allowed_cases
 from zerostart.retrieval.params import IndexParams
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, ZONES
 

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from report import report
 
-from zerostart.feature_cache import ARRAYS, load_view
-from zerostart.fusion import Fusion, FusionConfig
+from zerostart.cache.views import ARRAYS, load_view
+from zerostart.datasets.splits import read_split, split_targets
+from zerostart.method.cached_images import CachedImages
+from zerostart.method.fusion import Fusion, FusionConfig
+from zerostart.method.run_stack import RunStack
+from zerostart.method.training import batch_losses
 from zerostart.params import load_params
-from zerostart.refinement import batch_losses
-from zerostart.run_stack import RunStack
-from zerostart.splits import read_split, split_targets
-from zerostart.training_images import CachedImages
 
 SIZES = (1_000, 10_000, 100_000)
 QUERIES = 30

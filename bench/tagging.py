@@ -13,11 +13,11 @@ from report import alternating, report
 from torch import Tensor
 from torch.nn import functional
 
-from zerostart.tagging.model import build_tagger
+from zerostart.tagging.answer.views import view_scores
+from zerostart.tagging.engine.model import build_tagger
+from zerostart.tagging.engine.phases import open_domains
+from zerostart.tagging.engine.training import batches, epoch_pictures, make_state
 from zerostart.tagging.params import PhaseParams, load_tagging_params
-from zerostart.tagging.phases import open_domains
-from zerostart.tagging.tiling import view_scores
-from zerostart.tagging.training import batches, epoch_pictures, make_state
 
 PICTURES = 192
 """Pictures of a timed piece of an epoch."""

@@ -12,8 +12,8 @@ from official_checkpoint import CLASSES, SIZE, random_weights, write_checkpoint,
 from test_corrections import OFFICIAL, distance, needs_official, official
 
 from zerostart import convert as command
-from zerostart.coco_detector import COCO_CLASSES
-from zerostart.detector import load_detector
+from zerostart.detector.coco import COCO_CLASSES
+from zerostart.detector.model import load_detector
 from zerostart.errors import InputError
 
 NAMES = [f"class{k}" for k in range(CLASSES)]

@@ -9,9 +9,9 @@ from tiny_detector import QUERIES, random_pixels
 from zerostart import export as export_module
 from zerostart import score as score_module
 from zerostart.errors import InputError
-from zerostart.export_graph import Graph, write_onnx
-from zerostart.exported import open_export
-from zerostart.merged_views import merge_queries
+from zerostart.inference.export_graph import Graph, write_onnx
+from zerostart.inference.exported import open_export
+from zerostart.method.merged_views import merge_queries
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from refined_sample import refined_sample, run_command, settings, write_pipeline
 from tiny_detector import CLASSES
 
 from zerostart import predict as predict_module
-from zerostart.detections import Detections
 from zerostart.errors import InputError
-from zerostart.explained_pictures import draw, ranking
-from zerostart.tiling import BORDER, merge_tiles, tiles
+from zerostart.inference.detections import Detections
+from zerostart.inference.explained_pictures import draw, ranking
+from zerostart.inference.tiles import BORDER, merge_tiles, tiles
 
 
 def predict(folder, *arguments):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from zerostart.baselines import SHIPPED, find_baseline, write_baseline
-from zerostart.cards import load_card
+from zerostart.datasets.cards import load_card
+from zerostart.detector.baselines import SHIPPED, find_baseline, write_baseline
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
 from zerostart.params import load_params

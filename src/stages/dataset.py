@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from zerostart.cards import load_card
-from zerostart.dataset import build_splits
+from zerostart.datasets.cards import load_card
+from zerostart.datasets.checks import build_splits
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder, write_json
 from zerostart.params import load_params

@@ -13,21 +13,21 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.decoder_tuning import StoredImages, check_batch_size, tune
-from zerostart.detector import load_detector
-from zerostart.encoder_outputs import write_encoder_outputs
+from zerostart.cache.views import view_name
+from zerostart.datasets.splits import class_names, read_split, split_targets
+from zerostart.decoder.encoder_outputs import write_encoder_outputs
+from zerostart.decoder.processes import Processes, processes
+from zerostart.decoder.tuned_decoder import TunedDecoder
+from zerostart.decoder.tuning import StoredImages, check_batch_size, tune
+from zerostart.detector.mirror import FLIPS, flip_targets
+from zerostart.detector.model import load_detector
 from zerostart.errors import run_stage
-from zerostart.feature_cache import view_name
-from zerostart.fusion import Fusion
-from zerostart.fusion_checkpoint import load_fusion, save_fusion
-from zerostart.mirror import FLIPS, flip_targets
+from zerostart.method.checkpoint import load_fusion, save_fusion
+from zerostart.method.fusion import Fusion
+from zerostart.method.phase import run_phase, write_result
+from zerostart.method.training import PhaseResult, ValidationScore, refined_logits
 from zerostart.outputs import stage_folder
 from zerostart.params import Params, load_params
-from zerostart.phases import run_phase, write_result
-from zerostart.processes import Processes, processes
-from zerostart.refinement import PhaseResult, ValidationScore, refined_logits
-from zerostart.splits import class_names, read_split, split_targets
-from zerostart.tuned_decoder import TunedDecoder
 
 BASELINE = Path("data/baseline")
 RESUME, ENCODER_OUTPUTS = Path("models/.tmp-resume-decoder.pt"), Path("models/.tmp-encoder_outputs")

@@ -16,27 +16,27 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zerostart.bootstrap import resampled_scores
-from zerostart.calibration import Bin, expected_calibration_error, reliability
-from zerostart.coco_metrics import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
-from zerostart.critical_objects import HEADER, critical_objects
-from zerostart.detector import load_detector
+from zerostart.cache.views import View, load_view, view_name
+from zerostart.cache.writing import write_view
+from zerostart.datasets.splits import class_names, read_split
+from zerostart.detector.mirror import FLIPS, TEST_VIEWS, unflip
+from zerostart.detector.model import load_detector
 from zerostart.errors import InputError, run_stage
-from zerostart.feature_cache import View, load_view, view_name
-from zerostart.features import write_view
-from zerostart.frozen_box_metrics import ClassMatches, FrozenBoxEvaluator, mean_over_classes, scored_detections
-from zerostart.fusion_checkpoint import load_fusion
-from zerostart.merged_views import merge
-from zerostart.mirror import FLIPS, TEST_VIEWS, unflip
-from zerostart.operating_point import OperatingPoint, best_threshold, confusion_rows
+from zerostart.evaluation.changes import changes, draw_changes
+from zerostart.evaluation.critical_objects import HEADER, critical_objects
+from zerostart.evaluation.paired_samples import SEED, Scores, draw_scores, intervals, to_json
+from zerostart.evaluation.verdict import table, verdict
+from zerostart.method.checkpoint import load_fusion
+from zerostart.method.merged_views import merge
+from zerostart.method.training import refined_logits
+from zerostart.metrics.bootstrap import resampled_scores
+from zerostart.metrics.calibration import Bin, expected_calibration_error, reliability
+from zerostart.metrics.coco import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator, mean_over_classes, scored_detections
+from zerostart.metrics.operating_point import OperatingPoint, best_threshold, confusion_rows
+from zerostart.metrics.resampling import Interval
 from zerostart.outputs import output_file, write_json
-from zerostart.paired_samples import SEED, Scores, draw_scores, intervals, to_json
 from zerostart.params import Params, load_params
-from zerostart.pictures import changes, draw_changes
-from zerostart.refinement import refined_logits
-from zerostart.resampling import Interval
-from zerostart.splits import class_names, read_split
-from zerostart.verdict import table, verdict
 
 COCO, FEATURES, RAW = Path("data/coco"), Path("data/features"), Path("data/raw")
 HEAD_TUNING, CHECKPOINT = Path("models/head_tuning"), Path("models/decoder_tuning")

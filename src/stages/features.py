@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
-from zerostart.detector import load_detector
+from zerostart.cache.views import view_name
+from zerostart.cache.writing import write_view
+from zerostart.datasets.splits import class_names, read_split
+from zerostart.detector.mirror import FLIPS, TEST_VIEWS
+from zerostart.detector.model import load_detector
 from zerostart.errors import run_stage
-from zerostart.feature_cache import view_name
-from zerostart.features import write_view
-from zerostart.mirror import FLIPS, TEST_VIEWS
 from zerostart.outputs import stage_folder
 from zerostart.params import load_params
-from zerostart.splits import class_names, read_split
 
 
 def main() -> str:

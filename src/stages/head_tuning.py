@@ -1,10 +1,10 @@
 """head_tuning: phase 2, the fusion and the class head's difference to the frozen one are trained together."""
 
+from zerostart.datasets.splits import class_names, read_split
 from zerostart.errors import run_stage
-from zerostart.fusion_checkpoint import load_fusion
+from zerostart.method.checkpoint import load_fusion
+from zerostart.method.phase import run_phase
 from zerostart.params import load_params
-from zerostart.phases import run_phase
-from zerostart.splits import class_names, read_split
 
 
 def main() -> str:

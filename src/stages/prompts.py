@@ -1,10 +1,10 @@
 """Stage `prompts`: turn the class descriptions into each class's sentences."""
 
-from zerostart.cards import load_card
+from zerostart.datasets.cards import load_card
 from zerostart.errors import run_stage
+from zerostart.language.prompts import expand_prompts, load_prompts
 from zerostart.outputs import write_json
 from zerostart.params import load_params
-from zerostart.prompts import expand_prompts, load_prompts
 
 
 def main() -> str:

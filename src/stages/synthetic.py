@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from zerostart.drawing.synthetic import generate
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
-from zerostart.synthetic import generate
 
 OUTPUT = Path("data/raw/synthetic")
 # Constants, not parameters: the data stays the same while `params.seed` varies the training on it.

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from zerostart.errors import InputError, run_stage
+from zerostart.language.text_encoders import class_cosines, class_embeddings, load_text_encoder
 from zerostart.outputs import output_file, stage_folder, write_json
 from zerostart.params import load_params
-from zerostart.text_encoders import class_cosines, class_embeddings, load_text_encoder
 
 SENTENCES = Path("data/prompts_expanded.json")
 

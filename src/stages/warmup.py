@@ -1,10 +1,10 @@
 """warmup: phase 1, the fusion alone is trained; detector and class head stay as they are."""
 
+from zerostart.datasets.splits import class_names, read_split
 from zerostart.errors import run_stage
+from zerostart.method.phase import run_phase
+from zerostart.method.starting_point import starting_fusion
 from zerostart.params import load_params
-from zerostart.phases import run_phase
-from zerostart.splits import class_names, read_split
-from zerostart.starting_point import starting_fusion
 
 
 def main() -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from zerostart.errors import InputError, run_stage
-from zerostart.verdict import table, verdict
+from zerostart.evaluation.verdict import table, verdict
 
 
 def main() -> str:

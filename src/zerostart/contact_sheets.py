@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from zerostart.drawing.synthetic import CLASSES, Box, image_rng, render_image
 from zerostart.outputs import output_file
-from zerostart.synthetic import CLASSES, Box, image_rng, render_image
 
 COLUMNS, ROWS = 6, 2
 CROP = 160

@@ -4,13 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from zerostart.cards import load_card
-from zerostart.coco_detector import COCO_CLASSES
-from zerostart.conversion import convert, settle
-from zerostart.detector import save_detector
+from zerostart.datasets.cards import load_card
+from zerostart.detector.coco import COCO_CLASSES
+from zerostart.detector.model import save_detector
+from zerostart.detector.official.checkpoint import read_official_checkpoint
+from zerostart.detector.official.config import DINOv3STAs, OfficialConfig, read_official_config
+from zerostart.detector.official.conversion import convert, settle
 from zerostart.errors import InputError, run_stage
-from zerostart.official import read_official_checkpoint
-from zerostart.official_config import DINOv3STAs, OfficialConfig, read_official_config
 from zerostart.outputs import check_output_folder, output_folder
 
 

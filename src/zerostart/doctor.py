@@ -13,11 +13,11 @@ from typing import NamedTuple
 import torch
 from packaging.requirements import Requirement
 
-from zerostart.baselines import FILES, find_baseline
-from zerostart.cards import load_card
+from zerostart.datasets.cards import load_card
+from zerostart.detector.baselines import FILES, find_baseline
 from zerostart.errors import InputError, run_stage
+from zerostart.language.text_encoders import load_text_encoder
 from zerostart.params import Params, load_params
-from zerostart.text_encoders import load_text_encoder
 
 OLDEST_PYTHON = (3, 11)
 DRAWN = "synthetic"

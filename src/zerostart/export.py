@@ -14,15 +14,15 @@ import openvino
 import torch
 from torch import Tensor
 
-from zerostart.assembly import load_checkpoint
+from zerostart.datasets.splits import read_split
+from zerostart.detector.pixels import image_batches
 from zerostart.errors import InputError, run_stage
-from zerostart.export_graph import Graph, metadata, write_onnx
-from zerostart.exported import FILES, Run, open_export
-from zerostart.images import image_batches
+from zerostart.inference.assembly import load_checkpoint
+from zerostart.inference.export_graph import Graph, metadata, write_onnx
+from zerostart.inference.exported import FILES, Run, open_export
+from zerostart.inference.reduced_precision import to_float16, to_int8
+from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.outputs import check_new_folder, output_folder
-from zerostart.reduced_precision import to_float16, to_int8
-from zerostart.refined_detector import RefinedDetector
-from zerostart.splits import read_split
 
 TOLERANCE = 1e-3
 """Largest difference to the detector itself, of a score or of a box as a fraction of the image."""

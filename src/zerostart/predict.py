@@ -11,15 +11,15 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from zerostart.any_image import open_rgb
-from zerostart.assembly import load_checkpoint
-from zerostart.detections import Detections, Engine
+from zerostart.detector.pixels import resized
 from zerostart.errors import InputError, run_stage
-from zerostart.explained_pictures import SIDE, draw
-from zerostart.images import resized
+from zerostart.inference.any_image import open_rgb
+from zerostart.inference.assembly import load_checkpoint
+from zerostart.inference.detections import Detections, Engine
+from zerostart.inference.explained_pictures import SIDE, draw
+from zerostart.inference.refined_detector import RefinedDetector
+from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
 from zerostart.outputs import check_new_folder, output_folder, write_json
-from zerostart.refined_detector import RefinedDetector
-from zerostart.tiling import Tile, Tiling, merge_tiles, tiles
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}

@@ -13,10 +13,10 @@ from zerostart.errors import run_stage
 from zerostart.outputs import check_output_folder, output_folder
 from zerostart.review import markdown
 from zerostart.review.differences import find_differences
+from zerostart.review.judgement import judge, read_evaluation
 from zerostart.review.plots import specifications, write_page
 from zerostart.review.revisions import WORKSPACE, Revision, git, resolve, uncommitted
 from zerostart.review.sections import object_sections, plot_sections
-from zerostart.review.verdict import judge, read_evaluation
 from zerostart.staleness import find_stale
 
 

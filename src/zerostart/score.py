@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zerostart.coco_metrics import CocoMetrics, evaluate_coco
+from zerostart.datasets.splits import class_names, read_split
+from zerostart.detector.pixels import image_batches
 from zerostart.errors import InputError, run_stage
-from zerostart.exported import Exported, open_export
-from zerostart.images import image_batches
+from zerostart.inference.exported import Exported, open_export
+from zerostart.metrics.coco import CocoMetrics, evaluate_coco
 from zerostart.params import Lambdas, load_params
-from zerostart.splits import class_names, read_split
 
 
 def score(exported: Exported, coco: dict, folder: Path, lambdas: Lambdas, batch_size: int = 16) -> CocoMetrics:
@@ -33,7 +33,7 @@ def score(exported: Exported, coco: dict, folder: Path, lambdas: Lambdas, batch_
 
 
 def _rows(found: list[np.ndarray], ids: np.ndarray, coco: dict) -> np.ndarray:
-    """M×7 as `zerostart.coco_metrics.detections` has them: image id, x, y, width, height in pixels, score, class."""
+    """M×7 as `zerostart.metrics.coco.detections` has them: image id, x, y, width, height in pixels, score, class."""
     boxes, scores, labels = found
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
     limit = np.array([sizes[image_id] for image_id in ids.tolist()], np.float64)[:, None]

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zerostart.any_image import open_rgb
 from zerostart.errors import InputError, run_stage
+from zerostart.inference.any_image import open_rgb
 from zerostart.outputs import output_file
-from zerostart.retrieval.case_index import CaseIndex, open_index
-from zerostart.retrieval.embedders import Embedder, load_embedder
-from zerostart.retrieval.filters import Filters, Value, allowed_cases
-from zerostart.retrieval.mixing import mix
+from zerostart.retrieval.embedding.embedders import Embedder, load_embedder
+from zerostart.retrieval.embedding.mixing import mix
+from zerostart.retrieval.embedding.probes import check_probe
+from zerostart.retrieval.index.case_index import CaseIndex, open_index
+from zerostart.retrieval.index.filters import Filters, Value, allowed_cases
+from zerostart.retrieval.judging.sheets import Tile, draw_sheet
 from zerostart.retrieval.params import MixParams
-from zerostart.retrieval.probes import check_probe
-from zerostart.retrieval.sheets import Tile, draw_sheet
 
 INDEX = "data/retrieval/index"
 

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from zerostart.errors import InputError, run_stage
 from zerostart.params import Params, load_params
-from zerostart.sweep_space import Range, Sweep, changed, combinations, distributions, load_sweep
-from zerostart.trials import SWEPT, Inputs, load_inputs, run_trials
+from zerostart.sweeps.space import Range, Sweep, changed, combinations, distributions, load_sweep
+from zerostart.sweeps.trials import SWEPT, Inputs, load_inputs, run_trials
 
 DIVERGED = "diverged"
 """Attribute of a failed trial that need not be tried again."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from zerostart.errors import InputError
 from zerostart.outputs import rounded
-from zerostart.tagging.photos import UnreadableError, decode
-from zerostart.tagging.sources import images_in
-from zerostart.tagging.tagger import Answer, Tagger
+from zerostart.tagging.answer.tagger import Answer, Tagger
+from zerostart.tagging.pictures.decoding import UnreadableError, decode
+from zerostart.tagging.pictures.sources import images_in
 
 
 def main(arguments: list[str] | None = None) -> None:

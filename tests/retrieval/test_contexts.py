@@ -8,7 +8,7 @@ from retrieval_samples import ROOT, case, damaged
 
 from zerostart.errors import InputError
 from zerostart.retrieval.contexts import APART, context, load_words, pattern_of
-from zerostart.retrieval.crops import LEVELS
+from zerostart.retrieval.crops.cutting import LEVELS
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN, ZONES, area_of
 
 WORDS = {language: load_words(language, ROOT / "data/contexts") for language in ("en", "es")}

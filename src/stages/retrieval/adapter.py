@@ -4,17 +4,17 @@ import pandas as pd
 import torch
 
 from zerostart.errors import InputError, run_stage
+from zerostart.language.text_encoders import load_minilm
 from zerostart.outputs import output_file, stage_folder
-from zerostart.retrieval.adapter import save_adapter
-from zerostart.retrieval.adapter_training import train_adapter, training_crops, true_sentences
-from zerostart.retrieval.backbone import load_backbone
 from zerostart.retrieval.contexts import load_words
-from zerostart.retrieval.crop_files import open_crops
-from zerostart.retrieval.embedders import ADAPTER_FOLDER, embed_all_views
+from zerostart.retrieval.crops.files import open_crops
+from zerostart.retrieval.crops.photos import RECORD
+from zerostart.retrieval.embedding.adapter import save_adapter
+from zerostart.retrieval.embedding.adapter_training import train_adapter, training_crops, true_sentences
+from zerostart.retrieval.embedding.backbone import load_backbone
+from zerostart.retrieval.embedding.embedders import ADAPTER_FOLDER, embed_all_views
 from zerostart.retrieval.params import load_retrieval_params
-from zerostart.retrieval.photos import RECORD
 from zerostart.retrieval.tables import read_table
-from zerostart.text_encoders import load_minilm
 
 CURVE = "plots/retrieval/adapter.csv"
 

@@ -8,16 +8,16 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
+from zerostart.datasets.image_files import read_image_files
 from zerostart.errors import InputError, run_stage
-from zerostart.image_files import read_image_files
 from zerostart.outputs import stage_folder, write_json
-from zerostart.retrieval.coco_detector import FindVehicle, load_vehicle_detector
-from zerostart.retrieval.coco_layout import read_coco_photos
-from zerostart.retrieval.crops import SCHEMA, crops_of, cut_out
+from zerostart.retrieval.crops.coco_layout import read_coco_photos
+from zerostart.retrieval.crops.cutting import SCHEMA, crops_of, cut_out
+from zerostart.retrieval.crops.photos import Photo, hold_out
+from zerostart.retrieval.crops.vehicles import FindVehicle, load_vehicle_detector
+from zerostart.retrieval.crops.zone_layout import read_zone_photos
 from zerostart.retrieval.params import CropParams, RetrievalParams, load_retrieval_params
-from zerostart.retrieval.photos import Photo, hold_out
 from zerostart.retrieval.tables import write_table
-from zerostart.retrieval.zone_layout import read_zone_photos
 
 OUTPUT = Path("data/retrieval/crops")
 JPEG_QUALITY = 95

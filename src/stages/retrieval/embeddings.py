@@ -5,11 +5,11 @@ import time
 import torch
 
 from zerostart.errors import run_stage
-from zerostart.retrieval.crop_files import open_crops
-from zerostart.retrieval.embedders import load_embedder
-from zerostart.retrieval.embedding_files import FOLDER, Embeddings, write_embeddings
+from zerostart.retrieval.crops.files import open_crops
+from zerostart.retrieval.embedding.embedders import load_embedder
+from zerostart.retrieval.embedding.files import FOLDER, Embeddings, write_embeddings
+from zerostart.retrieval.embedding.probes import probe
 from zerostart.retrieval.params import load_retrieval_params
-from zerostart.retrieval.probes import probe
 from zerostart.retrieval.tables import read_table
 
 

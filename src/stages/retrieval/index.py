@@ -1,10 +1,10 @@
 """index: mix pictures and contexts into one vector per case and build the index with its metadata."""
 
 from zerostart.errors import run_stage
-from zerostart.retrieval.case_index import CaseIndex, build_vectors
-from zerostart.retrieval.crop_files import PICTURES
-from zerostart.retrieval.embedding_files import read_embeddings
-from zerostart.retrieval.mixing import mix
+from zerostart.retrieval.crops.files import PICTURES
+from zerostart.retrieval.embedding.files import read_embeddings
+from zerostart.retrieval.embedding.mixing import mix
+from zerostart.retrieval.index.case_index import CaseIndex, build_vectors
 from zerostart.retrieval.params import load_retrieval_params
 from zerostart.retrieval.tables import read_table
 

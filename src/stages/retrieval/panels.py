@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
-from zerostart.retrieval.panel_photos import generate_panels
+from zerostart.retrieval.drawn.photos import generate_panels
 
 OUTPUT = Path("data/raw/panels")
 # Constants, not parameters: the data stays the same while `seed` varies the training on it.

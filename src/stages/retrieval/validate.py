@@ -8,15 +8,15 @@ import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, write_json
-from zerostart.retrieval.case_index import open_index
-from zerostart.retrieval.crop_files import open_crops
-from zerostart.retrieval.embedders import load_embedder
-from zerostart.retrieval.embedding_files import read_embeddings
-from zerostart.retrieval.mixing import STRATEGIES, mix
+from zerostart.retrieval.crops.files import open_crops
+from zerostart.retrieval.crops.photos import QUERY, RECORD
+from zerostart.retrieval.embedding.embedders import load_embedder
+from zerostart.retrieval.embedding.files import read_embeddings
+from zerostart.retrieval.embedding.mixing import STRATEGIES, mix
+from zerostart.retrieval.index.case_index import open_index
+from zerostart.retrieval.judging.sheets import Tile, draw_sheet
+from zerostart.retrieval.judging.validation import Cases, graph_recall, judge, read_cases, respected_filters, size_only
 from zerostart.retrieval.params import RetrievalParams, load_retrieval_params
-from zerostart.retrieval.photos import QUERY, RECORD
-from zerostart.retrieval.sheets import Tile, draw_sheet
-from zerostart.retrieval.validation import Cases, graph_recall, judge, read_cases, respected_filters, size_only
 
 PLOTS = Path("plots/retrieval")
 SHOWN, RESULTS = 8, 5

@@ -5,13 +5,13 @@ import torch
 
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
-from zerostart.tagging.image_store import ImageStore
-from zerostart.tagging.novelty import best_limit, fit_home, novelty, stored_features
+from zerostart.tagging.answer.novelty import best_limit, fit_home, novelty, stored_features
+from zerostart.tagging.answer.rules import ENGINES, EngineThresholds, Rules, save_rules, side_limit
+from zerostart.tagging.answer.views import VIEWS, merged, stored_view_scores
+from zerostart.tagging.engine.phases import open_domains, open_engine
+from zerostart.tagging.judging.scores import best_thresholds
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
-from zerostart.tagging.phases import open_domains, open_engine
-from zerostart.tagging.rules import ENGINES, EngineThresholds, Rules, save_rules, side_limit
-from zerostart.tagging.scores import best_thresholds
-from zerostart.tagging.tiling import VIEWS, merged, stored_view_scores
+from zerostart.tagging.pictures.store import ImageStore
 
 VAL_OF = {"standard": "academic", "hd": "real"}
 """The domain whose val chooses an engine's thresholds: the one that it is made for."""

@@ -1,6 +1,6 @@
 """evaluate: both engines on both tests, before and after adaptation, against the baselines.
 
-`python src/stages/tagging/evaluate.py DATASET`. The test splits are read here and nowhere else.
+`python -m stages.tagging.evaluate DATASET`. The test splits are read here and nowhere else.
 """
 
 from typing import Any
@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from zerostart.calibration import reliability
-from zerostart.coco_detector import load_official_detector
+from zerostart.detector.coco import load_official_detector
 from zerostart.errors import run_stage
+from zerostart.metrics.calibration import reliability
 from zerostart.outputs import output_file, write_json
-from zerostart.tagging.auto_engine import judge_auto
+from zerostart.tagging.answer.rules import ENGINES, Rules, load_rules
+from zerostart.tagging.answer.views import VIEWS, merged, stored_view_scores
 from zerostart.tagging.cards import load_tag_card
-from zerostart.tagging.coco_baseline import class_columns, detector_scores
-from zerostart.tagging.evaluation import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
-from zerostart.tagging.image_store import ImageStore
+from zerostart.tagging.engine.phases import DOMAINS, open_domains, open_engine
+from zerostart.tagging.judging.auto import judge_auto
+from zerostart.tagging.judging.coco_baseline import class_columns, detector_scores
+from zerostart.tagging.judging.judged import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
+from zerostart.tagging.judging.result_table import result_table
+from zerostart.tagging.judging.scores import best_thresholds, tag_metrics
+from zerostart.tagging.judging.sheets import sheet
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
-from zerostart.tagging.phases import DOMAINS, open_domains, open_engine
-from zerostart.tagging.result_table import result_table
-from zerostart.tagging.rules import ENGINES, Rules, load_rules
-from zerostart.tagging.scores import best_thresholds, tag_metrics
-from zerostart.tagging.sheets import sheet
-from zerostart.tagging.tiling import VIEWS, merged, stored_view_scores
+from zerostart.tagging.pictures.store import ImageStore
 
 SHOWN = 12
 """Photos on the contact sheet."""

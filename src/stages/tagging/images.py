@@ -1,4 +1,4 @@
-"""images: check, align and store both domains of a tagging data set: `python src/stages/tagging/images.py DATASET`."""
+"""images: check, align and store both domains of a tagging data set: `python -m stages.tagging.images DATASET`."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ import pandas as pd
 
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, stage_folder, write_json
-from zerostart.tagging.alignment import align, object_areas, targets
 from zerostart.tagging.cards import TagCard, load_tag_card
-from zerostart.tagging.clean_images import academic_splits, balance, clean, real_splits, reasons
-from zerostart.tagging.image_store import SPLITS, write_index, write_pixels
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
-from zerostart.tagging.sources import Item, read_academic, read_real
+from zerostart.tagging.pictures.alignment import align, object_areas, targets
+from zerostart.tagging.pictures.cleaning import academic_splits, balance, clean, real_splits, reasons
+from zerostart.tagging.pictures.sources import Item, read_academic, read_real
+from zerostart.tagging.pictures.store import SPLITS, write_index, write_pixels
 
 FLOAT_224 = 3 * 224 * 224 * 4
 """Bytes of a picture in the usual float32 array at 224 pixels."""

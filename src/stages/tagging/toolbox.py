@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
-from zerostart.tagging.toolbox import generate_toolbox
+from zerostart.tagging.drawn.toolbox import generate_toolbox
 
 OUTPUT = Path("data/raw/toolbox")
 # Constants, not parameters: the data stays the same while `seed` varies the training on it.

@@ -9,7 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from zerostart.config import FrozenModel, explain_problems
 from zerostart.errors import InputError
-from zerostart.retrieval.crops import LEVELS
+from zerostart.retrieval.crops.cutting import LEVELS
 from zerostart.retrieval.vocabulary import AREAS, DAMAGE_TYPES, SEVERITIES, UNKNOWN, ZONES
 
 APART = 0.4

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from zerostart.critical_objects import HEADER, CriticalObject
 from zerostart.errors import InputError
-from zerostart.picture_sheet import OBJECT, Tile, draw_sheet, how_many
+from zerostart.evaluation.critical_objects import HEADER, CriticalObject
+from zerostart.evaluation.picture_sheet import OBJECT, Tile, draw_sheet, how_many
 from zerostart.review.revisions import Revision
 
 OBJECTS_FILE = "plots/critical_objects.csv"

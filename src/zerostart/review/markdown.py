@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from zerostart.evaluation.verdict import METRICS
 from zerostart.review.changed_objects import Change, Changes, by_class
 from zerostart.review.differences import Differences, Values
-from zerostart.review.verdict import METRICS_FILE, Evaluation
-from zerostart.verdict import METRICS
+from zerostart.review.judgement import METRICS_FILE, Evaluation
 
 LISTED = 30
 """Objects listed by name."""

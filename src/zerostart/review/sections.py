@@ -4,6 +4,7 @@ from pathlib import Path
 
 from zerostart.review import markdown
 from zerostart.review.changed_objects import OBJECTS_FILE, CriticalObject, draw, find_changes, read_objects
+from zerostart.review.judgement import Evaluation, Verdict
 from zerostart.review.plots import (
     CONFUSION,
     PRECISION,
@@ -14,7 +15,6 @@ from zerostart.review.plots import (
     rows_by_revision,
 )
 from zerostart.review.revisions import Revision
-from zerostart.review.verdict import Evaluation, Verdict
 
 RAW = Path("data/raw")
 

@@ -1,0 +1,1 @@
+"""Does language help? Every refinement against its controls."""

@@ -1,0 +1,1 @@
+"""What people bring: cards, images and annotations, checked and read into one form."""

@@ -1,0 +1,1 @@
+"""Decoder tuning, the third phase: the decoder learns too, on stored encoder outputs."""

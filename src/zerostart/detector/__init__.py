@@ -1,0 +1,1 @@
+"""The frozen DEIMv2 detector: built, loaded, saved, and what it sees of an image."""

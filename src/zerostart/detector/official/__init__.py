@@ -1,0 +1,1 @@
+"""Official DEIMv2 checkpoints and configurations, read into the layout of `transformers`."""

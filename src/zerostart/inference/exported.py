@@ -1,0 +1,88 @@
+"""Run what `zerostart.export` wrote through its own runtime: onnxruntime, OpenVINO, or torch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import openvino
+import torch
+
+from zerostart.errors import InputError
+from zerostart.inference.export_graph import OUTPUTS, Graph, metadata
+from zerostart.inference.refined_detector import RefinedDetector
+
+FILES = {"onnx": "model.onnx", "openvino": "model.xml", "safetensors": "refined.json"}
+"""The file by which the folder of each format is known."""
+Run = Callable[[np.ndarray], list[np.ndarray]]
+
+
+class Exported(NamedTuple):
+    """An exported detector."""
+
+    metadata: dict[str, Any]
+    """See :func:`zerostart.inference.export_graph.metadata`."""
+    run: Run
+    """uint8 pixels (B×3×S×S) to boxes (B×n×4), scores (B×n) and labels (B×n)."""
+
+
+def open_export(folder: str | Path, threads: int = 0) -> Exported:
+    """Open a folder of any format. threads: of the runtime, 0 for its own choice.
+
+    Raises InputError when it is not an export of zerostart or cannot be read.
+    """
+    folder = Path(folder)
+    kind = next((kind for kind, name in FILES.items() if (folder / name).is_file()), None)
+    if kind is None:
+        raise InputError(
+            f"{folder}: no {', '.join(FILES.values())} there; a folder of `python -m zerostart.export` is expected"
+        )
+    if kind == "safetensors":
+        return _open_eager(folder)
+    path = folder / FILES[kind]
+    try:
+        exported = (_open_onnx if kind == "onnx" else _open_openvino)(path, threads)
+    except (RuntimeError, ValueError, KeyError) as error:  # both runtimes raise RuntimeErrors for a damaged file
+        raise InputError(f"{path}: not a readable export of zerostart ({type(error).__name__})") from None
+    return exported
+
+
+def _open_onnx(path: Path, threads: int) -> Exported:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its exceptions have no common class
+        raise ValueError(str(error)) from None
+    about = json.loads(session.get_modelmeta().custom_metadata_map["zerostart"])
+    return Exported(about, lambda pixels: session.run(list(OUTPUTS), {"pixels": pixels}))
+
+
+def _open_openvino(path: Path, threads: int) -> Exported:
+    core = openvino.Core()
+    model = core.read_model(path)
+    about = json.loads(model.get_rt_info("zerostart").astype(str))
+    # On CPUs with bfloat16 or float16 units the default would compute in less than the file's precision.
+    options = {"INFERENCE_PRECISION_HINT": "f32"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        results = request.infer({"pixels": pixels})
+        return [np.array(results[name]) for name in OUTPUTS]
+
+    return Exported(about, run)
+
+
+def _open_eager(folder: Path) -> Exported:
+    detector = RefinedDetector.from_pretrained(folder)
+    graph = Graph(detector)
+
+    @torch.inference_mode()
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        return [tensor.numpy() for tensor in graph(torch.from_numpy(pixels))]
+
+    return Exported(metadata(detector), run)

@@ -1,0 +1,289 @@
+"""The refined detector as one module, to be used without the pipeline that made it.
+
+detector = RefinedDetector.from_pretrained("models/refined")
+for found in detector.detect(["part.png"]):
+    for box, score, label in zip(found.boxes, found.scores, found.labels):
+        print(detector.settings.classes[label], f"{score:.2f}", box.tolist())
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torchvision.ops import box_convert
+from transformers import Deimv2ForObjectDetection
+
+from zerostart.config import FrozenModel, explain_problems
+from zerostart.detector.mirror import FLIPS, TEST_VIEWS, unflip
+from zerostart.detector.model import load_detector, look, save_detector
+from zerostart.detector.pixels import pixel_values, resized
+from zerostart.errors import InputError
+from zerostart.inference.any_image import open_rgb
+from zerostart.inference.detections import Detections, Engine, top_pairs
+from zerostart.inference.folded_fusion import FoldedFusion
+from zerostart.method.checkpoint import load_fusion, save_fusion
+from zerostart.method.fusion import Fusion
+from zerostart.method.merged_views import ROUNDS, merge_queries
+from zerostart.outputs import output_folder, write_json
+from zerostart.params import Params
+
+SETTINGS_FILE = "refined.json"
+
+
+class Thresholds(FrozenModel):
+    """Score from which a box counts, chosen on val (best F1)."""
+
+    baseline: float
+    refined: float
+
+
+class Settings(FrozenModel):
+    """What a refined detector is beside its weights; `refined.json` of its folder."""
+
+    dataset: str
+    classes: tuple[str, ...]
+    critical: tuple[str, ...]
+    prompts: dict[str, tuple[str, ...]]
+    """The sentences that describe each class."""
+    threshold: Thresholds
+    test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
+    merge_iou: float
+    version: str
+    """Of zerostart, which wrote it."""
+
+
+class Seen(NamedTuple):
+    """What B images give: Q queries each."""
+
+    boxes: Tensor
+    """B×Q×4 cxcywh as fractions of the image."""
+    scores: Tensor
+    """B×Q×K in [0, 1]; 0 where there is no query."""
+    base: Tensor
+    """B×Q×K: the detector's own logits; 0 where the text replaces them."""
+    delta: Tensor
+    """B×Q×K: what the trained difference of the class head adds to them."""
+    text: Tensor
+    """B×Q×K: what the text adds to them, alpha · S. With merged mirror images these three are those of each group's best query,
+    so that the sigmoid of their sum is that query's score, not the merged one."""
+
+
+class RefinedDetector(nn.Module):
+    """A detector with a fusion behind it, and the frozen detector that both came from.
+
+    detector and baseline are the same module unless the decoder was tuned.
+    """
+
+    def __init__(
+        self,
+        detector: Deimv2ForObjectDetection,
+        fusion: Fusion | FoldedFusion,
+        settings: Settings,
+        baseline: Deimv2ForObjectDetection | None = None,
+    ):
+        super().__init__()
+        self.detector, self.fusion, self.settings = detector, fusion, settings
+        self.baseline = baseline or detector
+        self.rounds: int | None = None  # of merge_queries
+        if fusion.config.visual_dim != detector.config.d_model:
+            raise InputError(
+                f"the fusion was trained on {fusion.config.visual_dim} features per query, but the detector has"
+                f" {detector.config.d_model}; the detector that it was trained with is expected"
+            )
+        if tuple(fusion.config.classes) != settings.classes:
+            raise InputError(f"the fusion was trained for {fusion.config.classes}, but the classes are {settings.classes}")
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "RefinedDetector":
+        """Read a folder of :meth:`save_pretrained`, in eval mode; InputError when it is not a complete one."""
+        path = Path(folder) / SETTINGS_FILE
+        try:
+            settings = Settings.model_validate(json.loads(path.read_text()))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; `python -m zerostart.export --format safetensors` writes it") from None
+        except ValidationError as error:
+            raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not readable JSON ({error})") from None
+        classes = list(settings.classes)
+        tuned = path.with_name("baseline")
+        baseline = load_detector(tuned, classes) if tuned.is_dir() else None
+        return cls(load_detector(folder, classes), load_fusion(folder, classes), settings, baseline)
+
+    @classmethod
+    def from_pipeline(cls, checkpoint: str | Path, params: Params, root: str | Path = ".") -> "RefinedDetector":
+        """Assemble what the pipeline in the folder `root` has made.
+
+        checkpoint: with fusion.json and fusion.safetensors, and a whole detector where the decoder was tuned; without one
+        data/baseline is taken. Raises InputError when a file is missing or they belong to different data sets or classes.
+        """
+        root, checkpoint = Path(root), Path(checkpoint)
+        info = _read(root / "data/coco/val.json", "dataset")
+        classes = [category["name"] for category in info["categories"]]
+        if info["info"]["dataset"] != params.dataset:
+            made_from = info["info"]["dataset"]
+            raise InputError(f"{root / 'data/coco'}: made from the data set {made_from!r}; {params.dataset!r} is expected")
+        prompts = {entry["class"]: entry["sentences"] for entry in _read(root / "data/prompts_expanded.json", "prompts")}
+        if list(prompts) != classes:
+            raise InputError(f"{root / 'data/prompts_expanded.json'}: describes {list(prompts)}; the data set has {classes}")
+        baseline = load_detector(root / "data/baseline", classes)
+        tuned = (checkpoint / "model.safetensors").is_file()
+        settings = Settings(
+            dataset=params.dataset,
+            classes=classes,
+            critical=info["info"]["critical"],
+            prompts=prompts,
+            threshold=_thresholds(root / "metrics/evaluate.json"),
+            test_flips=params.test_flips,
+            merge_iou=params.merge_iou,
+            version=_version(),
+        )
+        detector = load_detector(checkpoint, classes) if tuned else baseline
+        return cls(detector, load_fusion(checkpoint, classes), settings, baseline)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write detector, fusion, `refined.json` and, if the decoder was tuned, the baseline.
+
+        Replaces a folder that an earlier call wrote. Raises InputError where something else lies there.
+        """
+        with output_folder(folder) as temporary:
+            self.write_into(temporary)
+
+    def write_into(self, folder: Path) -> None:
+        """The files of :meth:`save_pretrained`, into an empty folder."""
+        save_detector(self.detector, folder)
+        save_fusion(self.fusion, folder)
+        write_json(folder / SETTINGS_FILE, self.settings.model_dump())
+        if self.baseline is not self.detector:
+            save_detector(self.baseline, folder / "baseline")
+
+    @property
+    def image_size(self) -> int:
+        """Side of the detector's square input in pixels."""
+        return self.detector.config.eval_size[0]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def folded(self) -> "RefinedDetector":
+        """The same for exported graphs: text branch folded, a fixed number of rounds."""
+        if isinstance(self.fusion, FoldedFusion):
+            return self
+        detector = copy.copy(self)
+        detector._modules = self._modules | {"fusion": FoldedFusion(self.fusion)}
+        detector.rounds = ROUNDS
+        return detector
+
+    def look(self, pixels: Tensor, merge_iou: float | None = None) -> Seen:
+        """All queries of images (B×3×S×S uint8 RGB, S: `image_size`) with their mirror images merged."""
+        values = pixel_values(pixels)
+        flips = [FLIPS[number] for number in TEST_VIEWS[self.settings.test_flips]]
+        axes = ([axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted] for flip in flips)
+        mirrored = [values.flip(which) if which else values for which in axes]
+        seen = look(self.detector, pixel_values=torch.cat(mirrored))
+        delta, text = self.fusion.contributions(seen["hidden"])
+        base = seen["logits"]
+        if self.fusion.config.mode == "replace":
+            base = torch.zeros_like(base)  # the text stands in its place
+        refined = base + delta + text
+        # V·B×Q×C, view by view, to B×V×Q×C.
+        refined, base, delta, text = (t.unflatten(0, (len(flips), -1)).transpose(0, 1) for t in (refined, base, delta, text))
+        views = seen["boxes"].unflatten(0, (len(flips), -1))
+        boxes = torch.stack([unflip(view, flip) for view, flip in zip(views.unbind(0), flips, strict=True)], dim=1)
+        if len(flips) == 1:
+            return Seen(boxes[:, 0], refined[:, 0].sigmoid(), base[:, 0], delta[:, 0], text[:, 0])
+        merged = merge_queries(boxes, refined.sigmoid(), merge_iou or self.settings.merge_iou, self.rounds)
+        best = merged.best.unsqueeze(2).expand(-1, -1, base.shape[-1])
+        parts = (tensor.flatten(1, 2).gather(1, best) for tensor in (base, delta, text))
+        return Seen(merged.boxes, merged.scores, *parts)
+
+    def look_as_baseline(self, pixels: Tensor) -> Seen:
+        """The same images as the frozen detector sees them: one look, nothing added."""
+        seen = look(self.baseline, pixel_values=pixel_values(pixels))
+        nothing = torch.zeros_like(seen["logits"])
+        return Seen(seen["boxes"], seen["logits"].sigmoid(), seen["logits"], nothing, nothing)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (B×Q×4, cxcywh as fractions of the image) and scores (B×Q×K) of images (B×3×S×S uint8 RGB)."""
+        seen = self.look(pixels)
+        return seen.boxes, seen.scores
+
+    @torch.inference_mode()
+    def detect(
+        self,
+        images: Sequence[str | Path | Image.Image | np.ndarray],
+        threshold: float | None = None,
+        engine: Engine = "refined",
+        batch_size: int = 16,
+    ) -> list[Detections]:
+        """What is found in images: paths, PIL images or arrays (H×W×3 or H×W), of any size and mode.
+
+        threshold: lowest score that counts; by default the one chosen on val. A box has one class, its best.
+        Raises InputError for an image that cannot be read.
+        """
+        found = []
+        for start in range(0, len(images), batch_size):
+            opened = [open_rgb(image) for image in images[start : start + batch_size]]
+            pixels = torch.from_numpy(np.stack([resized(image, self.image_size) for image in opened]))
+            for (width, height), one in zip(
+                (image.size for image in opened), self.find(pixels, threshold, engine), strict=True
+            ):
+                found.append(one._replace(boxes=one.boxes * np.float32([width, height, width, height])))
+        return found
+
+    @torch.inference_mode()
+    def find(
+        self, pixels: Tensor, threshold: float | None = None, engine: Engine = "refined", every_class: bool = False
+    ) -> list[Detections]:
+        """As :meth:`detect` for images at the input's size (B×3×S×S uint8): boxes are fractions of the image.
+
+        every_class: the 300 best pairs of a box and a class, as COCO's metrics want it, not each box with its best class.
+        """
+        threshold = getattr(self.settings.threshold, engine) if threshold is None else threshold
+        seen = (self.look if engine == "refined" else self.look_as_baseline)(pixels.to(self.device))
+        scores = seen.scores
+        if not every_class:
+            best = scores.argmax(dim=2, keepdim=True)
+            scores = torch.where(torch.arange(scores.shape[2], device=best.device) == best, scores, -1)
+        query, score, label = top_pairs(scores)
+        kept = (score >= threshold) & (score > 0)
+        seen = seen._replace(boxes=box_convert(seen.boxes, "cxcywh", "xyxy").clamp(0, 1))
+        found = []
+        for image, keep in enumerate(kept):
+            which = query[image][keep]
+            boxes, base, delta, text = (part[image][which].cpu().numpy() for part in (seen.boxes, *seen[2:]))
+            found.append(Detections(boxes, *(t[image][keep].cpu().numpy() for t in (score, label)), base, delta, text))
+        return found
+
+
+def _thresholds(path: Path) -> Thresholds:
+    try:
+        return Thresholds.model_validate(_read(path, "evaluate")["threshold"])
+    except (KeyError, TypeError, ValidationError):
+        raise InputError(f"{path}: no thresholds of baseline and refined detector; the stage `evaluate` writes them") from None
+
+
+def _read(path: Path, stage: str) -> dict | list:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the stage `{stage}` writes it") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable JSON ({error}); the stage `{stage}` writes it") from None
+
+
+def _version() -> str:
+    try:
+        return version("zerostart")
+    except PackageNotFoundError:  # run from the source tree
+        return "0.1.0"

@@ -1,0 +1,1 @@
+"""Class descriptions written by people, and the frozen text encoders that embed them."""

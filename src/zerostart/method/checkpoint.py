@@ -1,0 +1,37 @@
+"""Write and read the checkpoint of a fusion: a configuration with the class names, and the weights."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from zerostart.errors import InputError
+from zerostart.method.fusion import Fusion, FusionConfig
+from zerostart.outputs import write_json
+from zerostart.weights import copy_weights
+
+
+def save_fusion(fusion: Fusion, folder: Path) -> None:
+    """Write `fusion.json` and `fusion.safetensors` into `folder`."""
+    write_json(folder / "fusion.json", fusion.config.model_dump())
+    save_file({name: tensor.contiguous() for name, tensor in fusion.state_dict().items()}, folder / "fusion.safetensors")
+
+
+def load_fusion(folder: str | Path, classes: list[str]) -> Fusion:
+    """The fusion of a checkpoint folder, in eval mode.
+
+    Raises InputError when a file is missing or damaged, or when it was trained for other classes (names and order).
+    """
+    folder = Path(folder)
+    try:
+        config = FusionConfig.model_validate(json.loads((folder / "fusion.json").read_text()))
+        weights = load_file(folder / "fusion.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{folder}: not a readable fusion checkpoint: {' '.join(str(error).split())}") from None
+    if config.classes != list(classes):
+        raise InputError(f"{folder / 'fusion.json'}: trained for the classes {config.classes}, but the data set has {classes}")
+    fusion = Fusion(config, torch.ones(len(classes), config.text_dim))
+    copy_weights(fusion, weights, folder / "fusion.safetensors")
+    return fusion.eval()

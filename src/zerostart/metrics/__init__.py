@@ -1,0 +1,1 @@
+"""The judge: COCO metrics, working points, calibration, and how sure a number is."""

@@ -1,0 +1,1 @@
+"""From photos and their annotations to crops."""

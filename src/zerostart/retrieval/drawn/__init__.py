@@ -1,0 +1,1 @@
+"""The drawn data set of the retrieval pipeline: photos of painted panels."""

@@ -1,0 +1,1 @@
+"""From crops and contexts to vectors of one space."""

@@ -1,0 +1,1 @@
+"""Held-out photos ask, the cases on record answer."""

@@ -1,0 +1,1 @@
+"""Many values of parameters on the same cache."""

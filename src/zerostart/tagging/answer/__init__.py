@@ -1,0 +1,1 @@
+"""From a picture to its tags: views, thresholds, which engine."""

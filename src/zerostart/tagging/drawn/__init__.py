@@ -1,0 +1,1 @@
+"""The drawn data set of the tagging pipeline: machine parts in two domains."""

@@ -1,0 +1,1 @@
+"""The tagger: its network and its training."""

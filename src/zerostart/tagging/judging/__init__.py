@@ -1,0 +1,1 @@
+"""Both engines on both domains, against the baselines."""

@@ -1,0 +1,1 @@
+"""From the sources of both domains to stored pictures with tags."""

@@ -1,0 +1,34 @@
+"""The splits on disk, and their objects as the detector's loss wants them."""
+
+import json
+
+import pytest
+import torch
+from coco_samples import annotation, coco
+
+from zerostart.datasets.splits import read_split, split_targets
+from zerostart.errors import InputError
+
+
+def test_targets_hand_calculated():
+    """Image 7 is 200×100, image 3 is 50×50 and empty, image 5 is 100×200; the annotations are not sorted by image."""
+    objects = [annotation(1, 5, 1, 0, 100, 100, 100), annotation(2, 7, 0, 20, 10, 100, 40), annotation(3, 5, 2, 25, 50, 50, 20)]
+    targets = split_targets(coco([7, 3, 5], [(200, 100), (50, 50), (100, 200)], objects, ["a", "b", "c"]))
+    assert [target["class_labels"].tolist() for target in targets] == [[0], [], [1, 2]]
+    # centre (20 + 100/2, 10 + 40/2) = (70, 30) of 200×100
+    torch.testing.assert_close(targets[0]["boxes"], torch.tensor([[0.35, 0.3, 0.5, 0.4]]))
+    assert targets[1]["boxes"].shape == (0, 4)
+    # centres (50, 150) and (50, 60) of 100×200
+    torch.testing.assert_close(targets[2]["boxes"], torch.tensor([[0.5, 0.75, 1.0, 0.5], [0.5, 0.3, 0.5, 0.1]]))
+    assert all(target["class_labels"].dtype == torch.int64 and target["boxes"].dtype == torch.float32 for target in targets)
+
+
+def test_a_split_is_read_as_it_was_written(tmp_path):
+    written = coco([1], [(10, 10)], [annotation(1, 1, 0, 1, 2, 3, 4)], ["a"])
+    (tmp_path / "val.json").write_text(json.dumps(written))
+    assert read_split("val", tmp_path) == written
+
+
+def test_a_missing_split_names_its_stage(tmp_path):
+    with pytest.raises(InputError, match=r"test\.json: no such file; the stage `dataset` writes it"):
+        read_split("test", tmp_path)

@@ -1,0 +1,116 @@
+"""dvc.yaml names every module that a stage's result depends on, so that no stale result passes for a fresh one."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from zerostart.params import Params
+
+ROOT = Path(__file__).parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
+PLUMBING = {"config", "errors", "interruptions", "outputs", "params", "retrieval.params", "tagging.params"}
+
+
+def module_file(name: str) -> Path:
+    return ROOT / "src/zerostart" / f"{name.replace('.', '/')}.py"
+
+
+def modules_named(node: ast.AST) -> list[str]:
+    """The zerostart modules of an import: `from zerostart.room.file import name`, or `from zerostart.room import file`."""
+    if not isinstance(node, ast.ImportFrom) or not re.match(r"zerostart(\.|$)", node.module or ""):
+        return []
+    name = node.module.removeprefix("zerostart").lstrip(".")
+    return [name] if module_file(name).is_file() else [f"{name}.{alias.name}".lstrip(".") for alias in node.names]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Names of the zerostart modules that a file imports, directly or through others."""
+    found: set[str] = set()
+    pending = [path]
+    while pending:
+        for node in ast.walk(ast.parse(pending.pop().read_text())):
+            for name in set(modules_named(node)) - found:
+                found.add(name)
+                pending.append(module_file(name))
+    return found - PLUMBING
+
+
+def script(stage: dict) -> str:
+    """The file that a stage's command runs: `PYTHONPATH=src python -m stages.NAME`."""
+    command = re.fullmatch(r"PYTHONPATH=src (?:python|\$\{decoder\.launcher\}) -m (stages\.[\w.]+)( \$\{\w+\})?", stage["cmd"])
+    return f"src/{command[1].replace('.', '/')}.py"
+
+
+def check_dependencies(stage: dict) -> None:
+    modules = {module_file(name).relative_to(ROOT).as_posix() for name in imported_modules(ROOT / script(stage))}
+    assert {dep for dep in stage["deps"] if dep.startswith("src/")} == modules | {script(stage)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_are_the_modules_that_the_stage_imports(stage):
+    assert script(STAGES[stage]) == f"src/stages/{stage}.py"
+    check_dependencies(STAGES[stage])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_that_a_stage_reads_is_declared(stage):
+    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert parameters_read(ROOT / f"src/stages/{stage}.py") & set(Params.model_fields) <= declared
+
+
+def parameters_read(path: Path) -> set[str]:
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
+    }
+
+
+RETRIEVAL = yaml.safe_load((ROOT / "pipelines/retrieval/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("stage", RETRIEVAL)
+def test_dependencies_and_parameters_of_retrieval(stage):
+    path = f"src/stages/retrieval/{stage}.py"
+    assert script(RETRIEVAL[stage]) == path
+    check_dependencies(RETRIEVAL[stage])
+    declared = {key for entry in RETRIEVAL[stage].get("params", []) for keys in entry.values() for key in keys}
+    assert parameters_read(ROOT / path) <= declared
+
+
+@pytest.mark.parametrize("path", ["detector/detector", "ablation/inputs", "ablation/grid", "ablation/report"])
+def test_dependencies_of_the_other_pipelines(path):
+    pipeline, name = path.split("/")
+    stage = yaml.safe_load((ROOT / f"pipelines/{pipeline}/dvc.yaml").read_text())["stages"][name]["do"]
+    assert script(stage) == f"src/stages/{path}.py"
+    check_dependencies(stage)
+
+
+def test_a_block_of_parameters_is_a_stage_of_the_detector_pipeline():
+    folder = ROOT / "pipelines/detector"
+    blocks = yaml.safe_load((folder / "params.yaml").read_text())["datasets"]
+    stages = Repo(ROOT).stage.load_all(str(folder / "dvc.yaml"))
+    assert {stage.name for stage in stages} == {f"detector@{name}" for name in blocks}
+    assert {stage.cmd.split()[-1] for stage in stages} == set(blocks)
+
+
+TAGGING = yaml.safe_load((ROOT / "pipelines/tagging/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("name", TAGGING)
+def test_dependencies_and_parameters_of_tagging(name):
+    stage, path = TAGGING[name].get("do", TAGGING[name]), f"src/stages/tagging/{name}.py"
+    assert script(stage) == path
+    check_dependencies(stage)
+    declared = {
+        key.removeprefix("datasets.${key}.") for entry in stage.get("params", []) for keys in entry.values() for key in keys
+    }
+    read = parameters_read(ROOT / path)
+    if name in ("base", "adaptation"):
+        read |= parameters_read(ROOT / "src/zerostart/tagging/engine/phases.py")
+    assert read <= declared

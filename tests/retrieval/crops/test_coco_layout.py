@@ -1,0 +1,69 @@
+"""COCO files of type × severity: what is read, and one sentence for what is wrong."""
+
+import json
+
+import pytest
+
+from zerostart.errors import InputError
+from zerostart.retrieval.crops.coco_layout import read_coco_photos
+from zerostart.retrieval.crops.photos import QUERY, RECORD, Damage
+
+CATEGORIES = [{"id": i, "name": name} for i, name in enumerate(["severity-damage", "minor-dent", "severe-broken", "crack"])]
+
+
+def write(folder, annotations=(), **changes):
+    for split in ("train", "val", "test"):
+        content = {"images": [{"id": 7, "file_name": f"{split}.jpg"}], "annotations": [], "categories": CATEGORIES}
+        if split == "train":
+            content["annotations"] = list(annotations)
+        (folder / f"{split}.json").write_text(json.dumps(content | changes))
+
+
+def annotation(**changes):
+    return {"id": 3, "image_id": 7, "category_id": 1, "segmentation": [[10, 20, 30, 20, 10, 50]]} | changes
+
+
+def refusal(folder):
+    with pytest.raises(InputError) as caught:
+        read_coco_photos(folder)
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_category_names_give_type_and_severity_and_val_and_test_are_queries(tmp_path):
+    write(tmp_path, [annotation(), annotation(id=4, category_id=2), annotation(id=5, category_id=3)])
+    photos = read_coco_photos(tmp_path)
+    box = (10, 20, 30, 50)
+    assert photos[0].damages == (Damage("dent", "minor", box), Damage("broken", "severe", box), Damage("crack", "unknown", box))
+    assert [photo.split for photo in photos] == [RECORD, QUERY, QUERY]
+    assert [photo.source for photo in photos] == ["images/train.jpg", "images/val.jpg", "images/test.jpg"]
+    assert {photo.zone for photo in photos} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"category_id": 0}, "annotation 3: category 'severity-damage' is no damage type; surface_scratch, dent"),
+        ({"category_id": 9}, "annotation 3: its image or its category is not in the file"),
+        ({"image_id": 9}, "annotation 3: its image or its category is not in the file"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "annotation 3: a polygon of 2 point(s) found; at least 3 are expected"),
+        ({"segmentation": [[1, 2, 3, 2, 5, 2]]}, "annotation 3: a polygon without area found"),
+        ({"segmentation": [[1, 2, 9, 2, 5, 8], [3, 4, 5, 6]]}, "annotation 3: a polygon of 2 point(s) found"),
+        ({"segmentation": [[1, 2, 3, 4, 5]]}, "annotation 3: a polygon with an odd number of coordinates found"),
+        ({"segmentation": 5}, "not a COCO file with polygons: key 'annotations.0.segmentation' is 5"),
+    ],
+)
+def test_bad_annotations(tmp_path, changes, message):
+    write(tmp_path, [annotation(**changes)])
+    assert message in refusal(tmp_path)
+
+
+def test_a_missing_file(tmp_path):
+    assert refusal(tmp_path) == "train.json: no such file; COCO annotations are expected there"
+
+
+def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):
+    write(tmp_path, images=[{"id": 7, "file_name": "same.jpg"}])
+    message = "val.json, image 7: images/same.jpg is that of train.json, image 7 as well; each photo is expected once"
+    assert refusal(tmp_path) == message
+    write(tmp_path, images=[{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}])
+    assert refusal(tmp_path) == "train.json, image 7: two images have this id; each id is expected once"

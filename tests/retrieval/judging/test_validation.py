@@ -1,0 +1,67 @@
+"""Validation on cases whose neighbours are known."""
+
+import numpy as np
+import pytest
+from retrieval_samples import case, cases_table, damaged, load, make_index, unit_rows
+
+from zerostart.retrieval.judging.validation import graph_recall, judge, read_cases, respected_filters, size_only
+
+PARAMS = load().validation.model_copy(update={"k": 2, "bootstrap_samples": 100})
+# On record: two dents, a crack, two clean ones; the queries are a dent with a crack, and a clean crop.
+ROWS = [
+    damaged(0, "dent"),
+    damaged(1, "dent"),
+    damaged(2, "crack"),
+    case(3),
+    case(4),
+    damaged(5, "dent", "crack", split="query"),
+    case(6, split="query"),
+]
+RECORD, QUERIES = np.arange(5), np.arange(5, 7)
+ANGLES = np.deg2rad([0, 30, 40, 90, 95, 10, 80])  # of the vectors; the dented query is nearest to cases 0, 1, 2, 3, 4
+VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
+
+
+def report(texts=VECTORS, rows=ROWS, vectors=VECTORS):
+    return judge(read_cases(cases_table(rows)), RECORD, QUERIES, VECTORS, texts, vectors, PARAMS, 0)
+
+
+def test_hand_calculated_report():
+    found = {name: estimate.value for name, estimate in report().items()}
+    # The dented query's ranking is dent, dent, crack, clean, clean: 2 of 2 damaged; the clean one's first two are clean.
+    assert found["coverage_damaged"] == found["coverage_clean"] == found["precision"] == 1
+    assert found["AP_dent"] == pytest.approx(1)
+    assert found["AP_crack"] == pytest.approx(1 / 3)
+    assert found["mAP"] == pytest.approx((1 + 1 / 3) / 2)
+    assert found["text_recall"] == 1  # two held-out pictures: its own is among the first two
+
+
+def test_a_text_finds_the_held_out_picture_of_its_zone_and_types():
+    first = PARAMS.model_copy(update={"k": 1})
+    for angle, value in ((10, 1), (80, 0)):  # of the text: beside its own picture; beside the clean one
+        texts = VECTORS.copy()
+        texts[5] = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+        found = judge(read_cases(cases_table(ROWS)), RECORD, QUERIES, VECTORS, texts, VECTORS, first, 0)
+        assert found["text_recall"].value == value
+
+
+def test_turned_around_nothing_is_found():
+    found = report(vectors=-VECTORS)
+    assert found["coverage_damaged"].value == found["coverage_clean"].value == 0
+
+
+def test_the_size_of_a_crop_alone():
+    """Damaged crops of 100 pixels, clean ones of 448: size alone finds them all, and the control says so."""
+    rows = [row | {"right": 100 if row["has_damage"] else 448} for row in ROWS]
+    control = size_only(read_cases(cases_table(rows)), RECORD, QUERIES, PARAMS, 0)
+    assert control["coverage_damaged"].value == control["coverage_clean"].value == 1
+    same = size_only(read_cases(cases_table(ROWS)), RECORD, QUERIES, PARAMS, 0)
+    assert min(same["coverage_damaged"].value, same["coverage_clean"].value) < 1
+
+
+def test_graph_recall_and_filters():
+    rows = [damaged(i, "dent", severity="minor") if i % 3 == 0 else case(i) for i in range(300)]
+    index = make_index(unit_rows(300, 8, 0), rows)
+    cases = read_cases(index.cases)
+    assert graph_recall(index, unit_rows(20, 8, 1)) > 0.95
+    assert respected_filters(index, cases, unit_rows(5, 8, 2), 5) == 1
