@@ -75,7 +75,7 @@ bench-retrieval: $(INSTALLED)
 bench-tagging: $(INSTALLED)
 	python bench/tagging.py
 
-# Phase 1: train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
+# Train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)
 	dvc repro pipelines/detector/dvc.yaml:detector@$(DATASET)
 	mkdir -p data/baselines/$(DATASET)

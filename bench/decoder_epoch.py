@@ -15,6 +15,7 @@ from zerostart.decoder.encoder_outputs import write_encoder_outputs
 from zerostart.decoder.tuned_decoder import TunedDecoder, make_optimizer
 from zerostart.decoder.tuning import StoredImages
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.method.cached_images import CachedImages
 from zerostart.method.checkpoint import load_fusion
 from zerostart.method.run_stack import RunStack
@@ -28,7 +29,7 @@ params, coco = load_params(), read_split("train")
 count, raw = len(coco["images"]), Path("data/raw") / coco["info"]["dataset"]
 classes, targets = class_names(coco), split_targets(coco)
 fusion = load_fusion("models/head_tuning", classes)
-device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+device = default_device()
 frozen = load_detector("data/baseline", classes).to(device)
 decoder = TunedDecoder(load_detector("data/baseline", classes), fusion).to(device).train()
 optimizer = make_optimizer(decoder, params)

@@ -10,6 +10,7 @@ from zerostart.cache.writing import write_view
 from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.model import load_detector
 from zerostart.detector.pixels import image_batches, pixel_values
+from zerostart.device import default_device
 
 IMAGES, BATCH = 240, 16
 
@@ -17,7 +18,7 @@ coco = read_split("train")
 coco = coco | {"images": coco["images"][:IMAGES]}
 raw = Path("data/raw") / coco["info"]["dataset"]
 model = load_detector("data/baseline", class_names(coco))
-model.to("cuda" if torch.cuda.is_available() else "cpu")
+model.to(default_device())
 device = next(model.parameters()).device
 ready = [pixel_values(batch.to(device)) for batch in image_batches(coco, raw, model.config.eval_size[0], BATCH)]
 

@@ -11,6 +11,7 @@ from report import report
 from zerostart.cache.views import load_view
 from zerostart.datasets.splits import class_names, read_split, split_targets
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.method.cached_images import CachedImages, TrainingImages
 from zerostart.method.fusion import Fusion, FusionConfig
 from zerostart.method.live_images import LiveImages
@@ -26,7 +27,7 @@ classes, dataset = class_names(coco), coco["info"]["dataset"]
 objects = [split_targets(coco)]
 view = load_view("data/features", "train")
 model = load_detector("data/baseline", classes)
-model.to("cuda" if torch.cuda.is_available() else "cpu")
+model.to(default_device())
 text = torch.from_numpy(np.load("data/text_embeddings/embeddings.npy"))
 fusion = Fusion(FusionConfig.from_params(params, classes, view.hidden.shape[2], text.shape[1]), text).initialize(params)
 rates = dict.fromkeys([*fusion.fusion_parameters(), *fusion.head_parameters()], 1e-4)

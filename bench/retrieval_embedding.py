@@ -14,7 +14,7 @@ from report import alternating, report
 
 from zerostart.retrieval.crops.files import open_crops
 from zerostart.retrieval.embedding.embedders import batch_views, load_embedder
-from zerostart.retrieval.embedding.patches import views
+from zerostart.retrieval.embedding.patches import patches_of
 from zerostart.retrieval.tables import read_table
 
 CROPS = 96
@@ -22,7 +22,7 @@ CROPS = 96
 name = sys.argv[1] if len(sys.argv) > 1 else "adapter"
 embedder = load_embedder(name)
 crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()[:CROPS]
-pixels = np.concatenate([views(opened(), embedder.input_size) for _, opened in open_crops(crops)])
+pixels = np.concatenate([patches_of(opened(), embedder.input_size) for _, opened in open_crops(crops)])
 batches = torch.from_numpy(pixels).split(batch_views(embedder.input_size))
 
 

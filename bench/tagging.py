@@ -13,7 +13,8 @@ from report import alternating, report
 from torch import Tensor
 from torch.nn import functional
 
-from zerostart.tagging.answer.views import view_scores
+from zerostart.device import default_device
+from zerostart.tagging.answer.windows import window_scores
 from zerostart.tagging.engine.model import build_tagger
 from zerostart.tagging.engine.phases import open_domains
 from zerostart.tagging.engine.training import batches, epoch_pictures, make_state
@@ -38,7 +39,7 @@ dataset = sys.argv[1] if len(sys.argv) > 1 else "toolbox"
 params, stores = load_tagging_params(dataset), open_domains(dataset)
 tags = stores["real"].tags
 torch.set_num_threads(params.threads)
-device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+device = default_device()
 
 
 def train_steps(phase: PhaseParams) -> Callable[[Iterable[tuple[Tensor, Tensor]]], None]:
@@ -76,7 +77,7 @@ def latency() -> dict[str, float]:
     photo, size = stores["real"].images([0]), params.adaptation.input_size
 
     def look(views: int) -> np.ndarray:
-        return view_scores(model, photo, size, views, params.tiling.overlap)
+        return window_scores(model, photo, size, views, params.tiling.overlap)
 
     look(6)
     whole, six = alternating(lambda: look(1), lambda: look(6), repeats=15)

@@ -8,24 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from official_checkpoint import CLASSES, SIZE, random_weights, write_checkpoint, write_config
-from test_corrections import OFFICIAL, distance, needs_official, official
+from official_checkpoint import CARD, CLASSES, NAMES, SIZE, random_weights, write_checkpoint, write_config
+from official_outputs import OFFICIAL, distance, needs_official, official
 
 from zerostart import convert as command
 from zerostart.detector.coco import COCO_CLASSES
 from zerostart.detector.model import load_detector
 from zerostart.errors import InputError
-
-NAMES = [f"class{k}" for k in range(CLASSES)]
-CARD = {
-    "name": "toy",
-    "format": "coco",
-    "obtain": "it is made by the tests",
-    "prompts": "toy",
-    "classes": NAMES,
-    "critical": NAMES[:1],
-    "splits": {split: {"annotations": f"{split}.json", "images": "."} for split in ("train", "val", "test")},
-}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from zerostart.cache.writing import write_view
 from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS, unflip
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.errors import InputError, run_stage
 from zerostart.evaluation.changes import changes, draw_changes
 from zerostart.evaluation.critical_objects import HEADER, critical_objects
@@ -139,7 +140,7 @@ def tuned_views(name: str, coco: dict, classes: list[str], params: Params) -> It
         yield []
         return
     detector = load_detector(CHECKPOINT, classes)
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    detector.to(default_device())
     with tempfile.TemporaryDirectory(dir="data", prefix=".tmp-tuned-") as folder:
         for number in TEST_VIEWS[params.test_flips]:
             path = Path(folder) / view_name(name, number)

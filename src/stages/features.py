@@ -3,13 +3,12 @@
 import time
 from pathlib import Path
 
-import torch
-
 from zerostart.cache.views import view_name
 from zerostart.cache.writing import write_view
 from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
 from zerostart.params import load_params
@@ -21,7 +20,7 @@ def main() -> str:
     cocos = {split: read_split(split) for split in ("train", "val", "test")}
     classes = class_names(cocos["train"])
     detector = load_detector("data/baseline", classes)
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    detector.to(default_device())
     images = Path("data/raw") / params.dataset
     passes = 0
     with stage_folder("data/features") as folder:

@@ -1,5 +1,6 @@
 """Write outputs so that a killed run leaves nothing half-written, and nothing of somebody else's is ever replaced."""
 
+import csv
 import fcntl
 import json
 import math
@@ -167,3 +168,11 @@ def write_json(path: str | Path, value: Any, digits: int = 6) -> None:
     """Write JSON with sorted keys and floats rounded to `digits` decimals."""
     with output_file(path) as temporary:
         temporary.write_text(json.dumps(rounded(value, digits), indent=1, sort_keys=True) + "\n")
+
+
+def write_csv(path: str | Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows of the same keys as CSV, floats with six decimals, None as nothing; the keys of the first are the header."""
+    with output_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)

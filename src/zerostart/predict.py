@@ -12,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from zerostart.detector.pixels import resized
+from zerostart.device import default_device
 from zerostart.errors import InputError, run_stage
 from zerostart.inference.any_image import open_rgb
 from zerostart.inference.assembly import load_checkpoint
@@ -220,7 +221,7 @@ def main() -> str:
     args = _arguments()
     check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
     options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)

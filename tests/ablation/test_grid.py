@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_ablation import silent, small_params
+from ablation_sample import silent, small_params
 
 from zerostart.ablation import grid as ablation_grid
 from zerostart.ablation.cells import Cell

@@ -4,11 +4,10 @@ import copy
 
 import pytest
 import torch
-from tiny_detector import CLASSES, random_pixels, tiny_detector
+from tiny_detector import random_pixels, tiny_detector, zero_start_fusion
 
 from zerostart.decoder.tuned_decoder import TunedDecoder, make_optimizer
 from zerostart.detector.pieces import freeze_batch_norm
-from zerostart.method.fusion import Fusion, FusionConfig
 from zerostart.params import load_params
 
 OBJECTS = [
@@ -16,12 +15,6 @@ OBJECTS = [
     {"class_labels": torch.zeros(0, dtype=torch.int64), "boxes": torch.zeros(0, 4)},
     {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.6, 0.5]])},
 ]
-
-
-def zero_start_fusion(**changes) -> Fusion:
-    params = load_params().model_copy(update={"alpha_init": 0.0} | changes)
-    text = torch.randn(len(CLASSES), 7, generator=torch.Generator().manual_seed(1))
-    return Fusion(FusionConfig.from_params(params, CLASSES, 64, 7), text).initialize(params)
 
 
 def encoded(model, pixels):

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_tuned_decoder import zero_start_fusion
-from tiny_detector import same_state, tiny_detector
+from tiny_detector import same_state, tiny_detector, zero_start_fusion
 
 from zerostart.decoder.processes import Processes
 from zerostart.decoder.tuned_decoder import TunedDecoder, make_optimizer

@@ -9,9 +9,8 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import constants
-from official_checkpoint import BASE, CLASSES, SIZE, VARIANTS, random_weights
+from official_checkpoint import BASE, CARD, CLASSES, NAMES, SIZE, VARIANTS, random_weights
 from safetensors.torch import save_file
-from test_convert import CARD, NAMES
 from tiny_detector import CLASSES as THREE
 from tiny_detector import random_pixels, tiny_detector
 from toy_cache import ROOT

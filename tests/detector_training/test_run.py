@@ -1,4 +1,4 @@
-"""Phase 1 from its parameter file to the files it leaves, on a handful of drawn images."""
+"""Detector training from its parameter file to the files it leaves, on a handful of drawn images."""
 
 import json
 import runpy

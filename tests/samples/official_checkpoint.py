@@ -259,3 +259,15 @@ def _value(name: str, shape: tuple, generator: torch.Generator) -> Tensor:
     if name.endswith(("gamma", "scale")) or (len(shape) == 1 and name.endswith("weight")):
         return 1 + 0.1 * noise
     return noise * (0.1 if len(shape) == 1 else (2.0 / torch.tensor(shape[1:]).prod()) ** 0.5)
+
+
+NAMES = [f"class{k}" for k in range(CLASSES)]
+CARD = {
+    "name": "toy",
+    "format": "coco",
+    "obtain": "it is made by the tests",
+    "prompts": "toy",
+    "classes": NAMES,
+    "critical": NAMES[:1],
+    "splits": {split: {"annotations": f"{split}.json", "images": "."} for split in ("train", "val", "test")},
+}

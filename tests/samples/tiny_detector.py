@@ -7,6 +7,8 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.detector.model import build_detector
 from zerostart.detector.variants import variant_config
+from zerostart.method.fusion import Fusion, FusionConfig
+from zerostart.params import load_params
 
 CLASSES = ["crack", "dent", "scratch"]
 SIZE = 64
@@ -52,3 +54,9 @@ def write_images(folder, count, size=(80, 48)) -> dict:
 
 def same_state(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def zero_start_fusion(**changes) -> Fusion:
+    params = load_params().model_copy(update={"alpha_init": 0.0} | changes)
+    text = torch.randn(len(CLASSES), 7, generator=torch.Generator().manual_seed(1))
+    return Fusion(FusionConfig.from_params(params, CLASSES, 64, 7), text).initialize(params)

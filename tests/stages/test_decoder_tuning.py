@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pipeline_sample import change_params, run_stage, tree
 from safetensors.torch import load_file
-from test_stages import ROOT, change_params, run_stage, tree
-from test_tuned_decoder import zero_start_fusion
-from tiny_detector import CLASSES, same_state, tiny_detector, write_images
+from tiny_detector import CLASSES, same_state, tiny_detector, write_images, zero_start_fusion
+from toy_cache import ROOT
 
 from zerostart.cache.views import load_view
 from zerostart.cache.writing import write_view

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_stages import TRAINED, prepare, run_stage
+from pipeline_sample import TRAINED, prepare, run_stage
 
 from zerostart import sweep
 from zerostart.errors import InputError

@@ -69,7 +69,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, monke
             run_stage("base", tmp_path)
     assert not (tmp_path / "models/tagging/toy/standard").exists()
     resumed = tmp_path / "models/tagging/toy/.tmp-resume-standard.pt"
-    assert len(torch.load(resumed, weights_only=True)["history"]) == 2
+    assert len(torch.load(resumed, weights_only=True)["values"]["history"]) == 2
     run_stage("base", tmp_path)
     expected = {name: value for name, value in digests(finished).items() if "standard" in name}
     found = digests(tmp_path)

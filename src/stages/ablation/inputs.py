@@ -6,7 +6,6 @@ The checked splits, the detector's features, and the class embeddings of every p
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from zerostart.ablation.control_texts import CONTROLS, random_words
 from zerostart.ablation.params import AblationParams, dataset_argument, load_ablation_params
@@ -16,6 +15,7 @@ from zerostart.datasets.cards import Card, load_card
 from zerostart.datasets.checks import build_splits
 from zerostart.detector.mirror import FLIPS
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.errors import run_stage
 from zerostart.language.prompts import PROMPT_SETS, expand_prompts, load_prompts
 from zerostart.language.text_encoders import class_embeddings, load_text_encoder
@@ -29,7 +29,7 @@ def main() -> str:
     texts = embed_texts(card, params)
     cocos = build_splits(card, raw)
     detector = load_detector(f"data/baselines/{dataset}", card.classes)
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    detector.to(default_device())
     with stage_folder(f"data/ablation/{dataset}/inputs") as folder:
         for split, coco in cocos.items():
             write_json(folder / "coco" / f"{split}.json", coco)

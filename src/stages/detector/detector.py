@@ -1,4 +1,4 @@
-"""detector: phase 1, train the baseline of one data set: `python -m stages.detector.detector DATASET`.
+"""detector: train the baseline of one data set: `python -m stages.detector.detector DATASET`.
 
 Reads data/raw/DATASET, its card and pipelines/detector/params.yaml. A killed training goes on where it was.
 """
@@ -16,6 +16,7 @@ from zerostart.datasets.splits import split_targets
 from zerostart.detector.model import load_detector, save_detector
 from zerostart.detector_training.run import extra_images, judge, load_images, load_training_params, new_state
 from zerostart.detector_training.training import train
+from zerostart.device import default_device
 from zerostart.drawing.synthetic import CLASSES
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, stage_folder, write_json
@@ -28,7 +29,7 @@ def main() -> str:
     params = load_training_params("pipelines/detector/params.yaml", dataset)
     card, raw = load_card(dataset), Path("data/raw") / dataset
     cocos = build_splits(card, raw)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     if params.extra_images and tuple(card.classes) != CLASSES:
         raise InputError(f"pipelines/detector/params.yaml: extra_images is for the drawn data set only; '{dataset}' expects 0")
     state = new_state(params, card.classes, device)

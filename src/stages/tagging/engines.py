@@ -7,7 +7,7 @@ from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder
 from zerostart.tagging.answer.novelty import best_limit, fit_home, novelty, stored_features
 from zerostart.tagging.answer.rules import ENGINES, EngineThresholds, Rules, save_rules, side_limit
-from zerostart.tagging.answer.views import VIEWS, merged, stored_view_scores
+from zerostart.tagging.answer.windows import WINDOWS, merged, stored_window_scores
 from zerostart.tagging.engine.phases import open_domains, open_engine
 from zerostart.tagging.judging.scores import best_thresholds
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
@@ -51,7 +51,7 @@ def _thresholds(dataset: str, engine: str, store: ImageStore, params: TaggingPar
     model, size = open_engine(dataset, engine, store.tags)
     val = store.of_split("val")
     published = {"standard": params.engines.published_standard, "hd": params.engines.published_hd}[engine]
-    scores = stored_view_scores(model, store, val, size, len(VIEWS), params.tiling.overlap)
+    scores = stored_window_scores(model, store, val, size, len(WINDOWS), params.tiling.overlap)
 
     def best(views: np.ndarray) -> tuple[float, ...]:
         return tuple(best_thresholds(merged(views, params.tiling.merge), store.targets[val], published).tolist())

@@ -14,11 +14,11 @@ from zerostart.errors import run_stage
 from zerostart.metrics.calibration import reliability
 from zerostart.outputs import output_file, write_json
 from zerostart.tagging.answer.rules import ENGINES, Rules, load_rules
-from zerostart.tagging.answer.views import VIEWS, merged, stored_view_scores
+from zerostart.tagging.answer.windows import WINDOWS, merged, stored_window_scores
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.engine.phases import DOMAINS, open_domains, open_engine
 from zerostart.tagging.judging.auto import judge_auto
-from zerostart.tagging.judging.coco_baseline import class_columns, detector_scores
+from zerostart.tagging.judging.coco_reference import class_columns, detector_scores
 from zerostart.tagging.judging.judged import Judged, confusion, difference, most_frequent_tags, recall_by_size, report, verdict
 from zerostart.tagging.judging.result_table import result_table
 from zerostart.tagging.judging.scores import best_thresholds, tag_metrics
@@ -43,8 +43,8 @@ def main() -> str:
     for domain, store in stores.items():
         test = store.of_split("test")
         for engine, (model, size) in models.items():
-            looks = (1, len(VIEWS)) if domain == "real" else (1,)  # nothing is small in an academic picture
-            seen = stored_view_scores(model, store, test, size, max(looks), rules.tiling.overlap)
+            looks = (1, len(WINDOWS)) if domain == "real" else (1,)  # nothing is small in an academic picture
+            seen = stored_window_scores(model, store, test, size, max(looks), rules.tiling.overlap)
             for views in looks:
                 scores = merged(seen[:, :views], rules.tiling.merge)
                 results[domain, engine, views] = Judged(scores, rules.chosen(engine, views), store.targets[test])
@@ -124,7 +124,7 @@ def _tiling(results: Results, store: ImageStore, tags: tuple[str, ...]) -> dict[
     areas = store.areas[store.of_split("test")]
     table: dict[str, Any] = {}
     for engine in ENGINES:
-        for views in (1, len(VIEWS)):
+        for views in (1, len(WINDOWS)):
             judged = results["real", engine, views]
             row = _brief(judged, tags) | ({"by_size": recall_by_size(judged, areas)} if areas.any() else {})
             table.setdefault(engine, {})[f"views_{views}"] = row
@@ -142,7 +142,7 @@ def _write_table(
     """The verdict and the table that the documentation quotes."""
     rows = []
     for engine in ENGINES:
-        six = report(results["real", engine, len(VIEWS)], tags, params.bootstrap_samples, params.seed)
+        six = report(results["real", engine, len(WINDOWS)], tags, params.bootstrap_samples, params.seed)
         rows += [(f"`{engine}`", reports["real"][engine], reports["academic"][engine]), (f"`{engine}`, six views", six, None)]
     rows.append(("most frequent tags", baselines["most_frequent_real"], baselines["most_frequent_academic"]))
     if "coco_detector_real" in baselines:

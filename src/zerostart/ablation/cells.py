@@ -11,6 +11,7 @@ from zerostart.ablation.arms import ARMS, build, rates
 from zerostart.ablation.label_fractions import label_subset
 from zerostart.ablation.params import AblationParams
 from zerostart.cache.views import View
+from zerostart.device import default_device
 from zerostart.method.cached_images import CachedImages
 from zerostart.method.run_stack import RunStack
 from zerostart.method.training import PhaseResult, Run, Schedule, ValidationScore, refined_logits, train_phase
@@ -110,7 +111,7 @@ def new_module(arm: str, problem: Problem, params: AblationParams, seed: int) ->
     visual_dim = problem.val.view.hidden.shape[2]
     of_run = params.experiment.model_copy(update={"seed": seed})
     module = build(arm, of_run, problem.classes, visual_dim, embeddings)
-    return module.to("cuda" if torch.cuda.is_available() else "cpu")
+    return module.to(default_device())
 
 
 def _subset(fraction: float, problem: Problem, seed: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from zerostart.detector.pieces import update_ema
 from zerostart.errors import InputError
 from zerostart.method.fusion import TAU_RANGE
 from zerostart.method.training import PhaseResult
-from zerostart.outputs import output_file
 from zerostart.params import Params
+from zerostart.resume import OtherTrainingError, load_training, save_training
 
 CLIP_NORM = 0.1
 """Largest norm of a gradient, as in DEIMv2's configurations."""
@@ -66,7 +65,10 @@ def tune(
     optimizer, result = make_optimizer(decoder, params), PhaseResult()
     ema = copy.deepcopy(decoder).requires_grad_(False)
     parts = {"decoder": decoder, "ema": ema, "optimizer": optimizer}
-    _resume(checkpoint, fingerprint, parts, result)
+    settings = {"fingerprint": fingerprint}
+    if checkpoint.is_file():
+        with contextlib.suppress(OtherTrainingError):  # one of another training is as if there were none
+            result = PhaseResult(**load_training(checkpoint, settings, parts))
     model = group.wrap(decoder)
     while len(result.history) <= params.epochs.decoder and len(result.history) - 1 - result.best_epoch < params.patience:
         epoch = len(result.history)
@@ -77,7 +79,7 @@ def tune(
         if scores["composite"] > result.best["composite"]:
             result.best, result.best_epoch = scores, epoch
             result.best_state = {name: tensor.detach().cpu().clone() for name, tensor in ema.state_dict().items()}
-        group.once(lambda: _save(checkpoint, fingerprint, parts, result))
+        group.once(lambda: save_training(checkpoint, settings, parts, asdict(result)))
     return result
 
 
@@ -136,22 +138,3 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         for name, parameter in model.named_parameters():
             if name.endswith("fusion.log_tau"):
                 parameter.clamp_(*(math.log(bound) for bound in TAU_RANGE))
-
-
-def _save(path: Path, fingerprint: str, parts: dict[str, Any], result: PhaseResult) -> None:
-    state = {name: part.state_dict() for name, part in parts.items()}
-    with output_file(path) as temporary:
-        torch.save(state | {"fingerprint": fingerprint, "result": asdict(result)}, temporary)
-
-
-def _resume(path: Path, fingerprint: str, parts: dict[str, Any], result: PhaseResult) -> None:
-    """Go on from a killed training's checkpoint; one of another training is as if there were none."""
-    if not path.is_file():
-        return
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["fingerprint"] != fingerprint:
-        return
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    for name, value in state["result"].items():
-        setattr(result, name, value)

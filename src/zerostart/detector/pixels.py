@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from zerostart.errors import InputError
+from zerostart.prefetch import in_order
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
@@ -37,13 +38,8 @@ def image_batches(coco: dict, folder: str | Path, size: int, batch_size: int) ->
     def read_chunk(chunk: list[Path]) -> Tensor:
         return torch.from_numpy(np.stack([read_image(path, size) for path in chunk]))
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        pending = [pool.submit(read_chunk, chunk) for chunk in chunks[:4]]
-        for index in range(len(chunks)):
-            batch = pending.pop(0).result()
-            if index + 4 < len(chunks):
-                pending.append(pool.submit(read_chunk, chunks[index + 4]))
-            yield batch
+    with ThreadPoolExecutor(2) as pool:
+        yield from in_order(pool, read_chunk, chunks, ahead=4)
 
 
 def pixel_values(images: Tensor) -> Tensor:

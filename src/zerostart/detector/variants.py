@@ -5,7 +5,7 @@ from transformers import Deimv2Config
 from zerostart.detector.official.architecture import transformers_config
 from zerostart.detector.official.config import DEIMTransformer, HGNetv2, LiteEncoder, OfficialConfig, Task
 
-# What differs between the two variants that phase 1 trains (the official configs deimv2_hgnetv2_*_coco.yml).
+# What differs between the two variants that are trained here (the official configs deimv2_hgnetv2_*_coco.yml).
 LIGHT_VARIANTS = {"atto": {"channels": 256, "width": 64, "ffn": 160}, "femto": {"channels": 512, "width": 96, "ffn": 256}}
 
 

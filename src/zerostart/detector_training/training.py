@@ -1,10 +1,10 @@
-"""Phase 1: train a DEIMv2 detector with its own loss. The result is the frozen baseline of every experiment after it."""
+"""Train a DEIMv2 detector with its own loss. The result is the frozen baseline of every experiment after it."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
@@ -17,7 +17,7 @@ from zerostart.detector.pieces import freeze_batch_norm, update_ema
 from zerostart.detector.pixels import pixel_values
 from zerostart.detector_training.augmentation import augment
 from zerostart.errors import InputError
-from zerostart.outputs import output_file
+from zerostart.resume import load_training, save_training
 
 
 class TrainingParams(FrozenModel):
@@ -84,29 +84,8 @@ class TrainingState:
         best = max((row["mAP"] for row in self.history), default=None)
         return next((index for index, row in enumerate(self.history, 1) if row["mAP"] == best), 0)
 
-    def save(self, path: Path, params: TrainingParams) -> None:
-        """Write the state to `path`, replacing it in one step."""
-        state = {
-            "params": params.model_dump(),
-            "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "history": self.history,
-        }
-        with output_file(path) as temporary:
-            torch.save(state, temporary)
-
-    def load(self, path: Path, params: TrainingParams) -> None:
-        """Continue from `path`; raises InputError when that training was started with other parameters."""
-        state = torch.load(path, weights_only=True)
-        changed = [name for name, value in params.model_dump().items() if state["params"].get(name) != value]
-        if changed:
-            raise InputError(f"{path}: this training was started with another {', '.join(changed)}; delete it to start anew")
-        self.model.load_state_dict(state["model"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.history = state["step"], state["history"]
+    def parts(self) -> dict[str, Any]:
+        return {"model": self.model, "ema": self.ema, "optimizer": self.optimizer}
 
 
 def make_optimizer(model: Deimv2ForObjectDetection, params: TrainingParams) -> torch.optim.AdamW:
@@ -224,11 +203,12 @@ def train(
         raise InputError(f"`batch_size` is {params.batch_size}, but there are only {len(images)} training images")
     device = next(state.model.parameters()).device
     if checkpoint.is_file():
-        state.load(checkpoint, params)
+        values = load_training(checkpoint, params.model_dump(), state.parts())
+        state.step, state.history = values["step"], values["history"]
     while state.epoch < params.epochs and state.epoch - state.best_epoch < params.patience:
         loss = train_epoch(state, images, targets, params, device)
         state.history.append({"epoch": state.epoch + 1, "loss": loss, **score(state.ema)})
         if state.best_epoch == state.epoch:
             keep(state.ema)
         report(state.history)
-        state.save(checkpoint, params)
+        save_training(checkpoint, params.model_dump(), state.parts(), {"step": state.step, "history": state.history})

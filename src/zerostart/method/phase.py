@@ -9,6 +9,7 @@ from zerostart.cache.views import View, load_view, view_name
 from zerostart.datasets.splits import read_split, split_targets
 from zerostart.detector.mirror import FLIPS, flip_targets
 from zerostart.detector.model import load_detector
+from zerostart.device import default_device
 from zerostart.errors import InputError
 from zerostart.method.cached_images import CachedImages, TrainingImages
 from zerostart.method.checkpoint import save_fusion
@@ -71,7 +72,7 @@ def training_images(train: dict, fusion: Fusion, params: Params) -> TrainingImag
     if not params.live:
         return CachedImages([open_view("train", view, train, fusion) for view in views], objects)
     detector = load_detector("data/baseline", fusion.config.classes)
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    detector.to(default_device())
     return LiveImages(detector, train, Path("data/raw") / params.dataset, objects, params.photometric, params.seed)
 
 

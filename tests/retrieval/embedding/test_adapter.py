@@ -29,10 +29,10 @@ def test_several_positives_share_the_target_of_the_clip_loss():
     assert loss.item() == pytest.approx(np.log(2))
 
 
-def toy_crops(crops=40, views=3, features=12):
-    """Even crops are dented, odd ones clean; the first feature of one view of each crop says so."""
+def toy_crops(crops=40, patches=3, features=12):
+    """Even crops are dented, odd ones clean; the first feature of one patch of each crop says so."""
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=(1 if i % 3 else views, features)).astype(np.float32) for i in range(crops)]
+    arrays = [rng.normal(size=(1 if i % 3 else patches, features)).astype(np.float32) for i in range(crops)]
     for i, array in enumerate(arrays):
         array[0, 0] += 6 * (i % 2)
     said = [["a dent", "damage"] if i % 2 == 0 else ["clean"] for i in range(crops)]

@@ -81,9 +81,9 @@ def test_views_of_many_crops_go_through_the_model_together_and_come_back_in_orde
     for i, (_, features) in enumerate(found):
         assert len(features) == (5 if i % 3 == 0 else 1)
         np.testing.assert_allclose(features, [[i, 0, 255 - i]] * len(features))
-    views = 20 * 5 + 40
+    patches = 20 * 5 + 40
     assert batch_views(224) == 16
-    assert sorted(batches, reverse=True) == [16] * (views // 16) + [views % 16]
+    assert sorted(batches, reverse=True) == [16] * (patches // 16) + [patches % 16]
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])

@@ -1,4 +1,4 @@
-"""Views: the whole and the patches of a crop, with no pixel left out."""
+"""Patches: the whole and the patches of a crop, with no pixel left out."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zerostart.retrieval.embedding.patches import view_weights, views
+from zerostart.retrieval.embedding.patches import patch_weights, patches_of
 
 
 def picture(width, height):
@@ -15,7 +15,7 @@ def picture(width, height):
 
 def test_a_crop_of_twice_the_input_is_seen_whole_and_in_four_patches():
     crop = picture(64, 64)
-    found = views(crop, 32)
+    found = patches_of(crop, 32)
     pixels = np.asarray(crop).transpose(2, 0, 1)
     assert found.shape == (5, 3, 32, 32)
     np.testing.assert_array_equal(found[0], np.asarray(crop.resize((32, 32), Image.Resampling.BICUBIC)).transpose(2, 0, 1))
@@ -28,9 +28,9 @@ def test_a_crop_of_twice_the_input_is_seen_whole_and_in_four_patches():
 def test_the_number_of_patches(width, height):
     window = min(32, width, height)
     patches = -(-width // window) * -(-height // window) if max(width, height) > 32 else 0
-    assert len(views(picture(width, height), 32)) == 1 + patches
+    assert len(patches_of(picture(width, height), 32)) == 1 + patches
 
 
 def test_weights_are_60_to_40():
-    assert view_weights(1).tolist() == [1]
-    assert view_weights(5).tolist() == pytest.approx([0.6, 0.1, 0.1, 0.1, 0.1])
+    assert patch_weights(1).tolist() == [1]
+    assert patch_weights(5).tolist() == pytest.approx([0.6, 0.1, 0.1, 0.1, 0.1])

@@ -17,7 +17,7 @@ from torch.nn import functional
 from zerostart.errors import InputError
 from zerostart.tagging.answer.novelty import best_limit, fit_home, novelty
 from zerostart.tagging.answer.rules import Rules, load_rules, side_limit
-from zerostart.tagging.answer.views import VIEWS, merged, view_scores, view_windows
+from zerostart.tagging.answer.windows import WINDOWS, merged, window_scores, windows_of
 from zerostart.tagging.engine.batches import augmented, model_input, photometric
 from zerostart.tagging.engine.model import build_tagger, features_and_logits, load_engine, save_engine
 from zerostart.tagging.engine.training import make_state, rate_factor
@@ -151,7 +151,7 @@ def test_a_small_picture_zoomed_out_is_somewhere_on_its_own_ground():
 
 @pytest.mark.parametrize(("height", "width", "overlap"), [(90, 60, 0.0), (100, 140, 0.25), (31, 17, 0.5)])
 def test_windows_cover_the_picture_and_overlap_as_told(height, width, overlap):
-    windows = view_windows(height, width, 6, overlap)
+    windows = windows_of(height, width, 6, overlap)
     assert windows[0] == (0, 0, height, width)
     seen = np.zeros((height, width), int)
     for top, left, high, broad in windows[1:5]:
@@ -167,10 +167,10 @@ def test_windows_cover_the_picture_and_overlap_as_told(height, width, overlap):
 def test_six_views_in_one_forward_are_six_single_views():
     model = build_tagger(MODEL, 3).eval().requires_grad_(False)
     image = torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)
-    together = view_scores(model, [image, image.flip(1)], 32, 6, 0.25)
-    assert together.shape == (2, len(VIEWS), 3)
-    for index, (top, left, high, broad) in enumerate(view_windows(90, 120, 6, 0.25)):
-        alone = view_scores(model, [image[:, top : top + high, left : left + broad]], 32, 1, 0.0)
+    together = window_scores(model, [image, image.flip(1)], 32, 6, 0.25)
+    assert together.shape == (2, len(WINDOWS), 3)
+    for index, (top, left, high, broad) in enumerate(windows_of(90, 120, 6, 0.25)):
+        alone = window_scores(model, [image[:, top : top + high, left : left + broad]], 32, 1, 0.0)
         np.testing.assert_allclose(alone[0, 0], together[0, index], atol=1e-6)
     assert (merged(together, "max") >= merged(together, "mean")).all()
     np.testing.assert_array_equal(merged(together[:, :1], "mean"), merged(together[:, :1], "max"))

@@ -1,4 +1,4 @@
-"""Train the adapter on the crops on record: cached view features against sentences that are true of each crop."""
+"""Train the adapter on the crops on record: cached patch features against sentences that are true of each crop."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zerostart.retrieval.contexts import Words, context, damage_words, sentences
 from zerostart.retrieval.embedding.adapter import Adapter, contrastive_loss
-from zerostart.retrieval.embedding.patches import view_weights
+from zerostart.retrieval.embedding.patches import patch_weights
 from zerostart.retrieval.params import AdapterParams
 
 
@@ -32,9 +32,9 @@ class TrainingCrops:
     """Everything that training reads, in memory."""
 
     features: Tensor
-    """N×V×F pooled features of each crop's views, zeros behind its last one."""
+    """N×V×F pooled features of each crop's patches, zeros behind its last one."""
     weights: Tensor
-    """N×V weights of the views, 0 behind the last one."""
+    """N×V weights of the patches, 0 behind the last one."""
     sentences: Tensor
     """T×D embeddings of all distinct sentences."""
     truth: Tensor
@@ -44,9 +44,9 @@ class TrainingCrops:
 def training_crops(
     features: Sequence[np.ndarray], said: Sequence[Sequence[str]], embedded: Mapping[str, np.ndarray]
 ) -> TrainingCrops:
-    """Pad the view features (V×F each) and tabulate which of the embedded sentences is said of which crop."""
+    """Pad the patch features (V×F each) and tabulate which of the embedded sentences is said of which crop."""
     padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(rows) for rows in features], batch_first=True)
-    weights = torch.nn.utils.rnn.pad_sequence([view_weights(len(rows)) for rows in features], batch_first=True)
+    weights = torch.nn.utils.rnn.pad_sequence([patch_weights(len(rows)) for rows in features], batch_first=True)
     position = {sentence: index for index, sentence in enumerate(embedded)}
     truth = torch.zeros(len(said), len(embedded), dtype=torch.bool)
     for row, told in zip(truth, said, strict=True):

@@ -3,10 +3,9 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +15,17 @@ from torch.nn import functional
 
 from zerostart.errors import InputError
 from zerostart.language.text_encoders import TextEncoder, load_minilm, load_open_clip_model, open_clip_text_encoder
+from zerostart.prefetch import in_order
 from zerostart.retrieval.embedding.adapter import load_adapter
 from zerostart.retrieval.embedding.backbone import load_backbone
-from zerostart.retrieval.embedding.patches import view_weights, views
+from zerostart.retrieval.embedding.patches import patch_weights, patches_of
 
 ADAPTER_FOLDER = "models/retrieval_adapter"
 BATCH_PIXELS = 16 * 224 * 224
-"""Of the views that go through the model at once, of however many crops they are: on a CPU larger batches leave the cache."""
+"""Of the patches that go through the model at once, of however many crops they are: on a CPU larger batches leave the cache."""
 AHEAD = 32
 """Crops that are decoded ahead of the model."""
 
-Item, Found = TypeVar("Item"), TypeVar("Found")
 OpenCrop = Callable[[], Image.Image]
 
 
@@ -38,7 +37,7 @@ class Embedder:
     input_size: int
     """Side of the square that the image tower sees, in pixels."""
     embed_views: Callable[[Tensor], Tensor]
-    """uint8 views (B×3×S×S) to features B×D, not normalised."""
+    """uint8 patches (B×3×S×S) to features B×D, not normalised."""
     text: TextEncoder
 
     def embed_images(self, crops: Iterable[tuple[str, OpenCrop]]) -> np.ndarray:
@@ -61,7 +60,7 @@ class Embedder:
 
     def _combine(self, name: str, features: Tensor) -> Tensor:
         rows = functional.normalize(features.float(), dim=1)
-        mean = (rows * view_weights(len(rows))[:, None]).sum(0)
+        mean = (rows * patch_weights(len(rows))[:, None]).sum(0)
         length = mean.norm()
         if not torch.isfinite(length) or (features == 0).all(dim=1).any() or length < 1e-6:
             raise InputError(f"crop {name}: '{self.name}' gives it an embedding that is zero or not finite")
@@ -69,23 +68,23 @@ class Embedder:
 
 
 def batch_views(size: int) -> int:
-    """Views of size×size pixels in one batch."""
+    """Patches of size×size pixels in one batch."""
     return max(BATCH_PIXELS // size**2, 1)
 
 
 def embed_all_views(
     model: Callable[[Tensor], Tensor], size: int, crops: Iterable[tuple[str, OpenCrop]]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield each crop's name and the features of its views (V×F), in order.
+    """Yield each crop's name and the features of its patches (V×F), in order.
 
-    Views of several crops share a batch, so that the model is called on full batches however many views a crop has. Crops
+    Patches of several crops share a batch, so that the model is called on full batches however many patches a crop has. Crops
     are decoded ahead and batches run side by side, each by one thread: the sums are the same on any number of cores.
     """
     batch, workers = batch_views(size), os.cpu_count() or 1
     waiting: deque[tuple[str, int]] = deque()
 
     def decode(crop: tuple[str, OpenCrop]) -> tuple[str, np.ndarray]:
-        return crop[0], views(crop[1](), size)
+        return crop[0], patches_of(crop[1](), size)
 
     def forward(pixels: np.ndarray) -> Tensor:
         with torch.inference_mode():
@@ -93,7 +92,7 @@ def embed_all_views(
 
     def batches() -> Iterator[np.ndarray]:
         ready: list[np.ndarray] = []
-        for name, decoded in _in_order(pool, decode, crops, AHEAD):
+        for name, decoded in in_order(pool, decode, crops, AHEAD):
             waiting.append((name, len(decoded)))
             ready.extend(decoded)
             while len(ready) >= batch:
@@ -104,23 +103,12 @@ def embed_all_views(
 
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         features = torch.empty(0)
-        for found in _in_order(pool, forward, batches(), workers):
+        for found in in_order(pool, forward, batches(), workers):
             features = torch.cat([features, found]) if len(features) else found
             while waiting and len(features) >= waiting[0][1]:
                 name, count = waiting.popleft()
                 yield name, features[:count]
                 features = features[count:]
-
-
-def _in_order(pool: Executor, function: Callable[[Item], Found], items: Iterable[Item], ahead: int) -> Iterator[Found]:
-    """`pool.map`, but at most `ahead` items are taken before their results are asked for."""
-    pending: deque[Future[Found]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def load_embedder(name: str, adapter_folder: str | Path = ADAPTER_FOLDER) -> Embedder:

@@ -6,10 +6,10 @@ from PIL import Image
 from torch import Tensor
 
 WHOLE_WEIGHT = 0.6
-"""Weight of the whole view where there are patches; they share the rest equally."""
+"""Weight of the whole crop where there are patches; they share the rest equally."""
 
 
-def views(crop: Image.Image, size: int) -> np.ndarray:
+def patches_of(crop: Image.Image, size: int) -> np.ndarray:
     """V×3×size×size uint8: the crop squeezed into the square, then, if its longer side is above `size`, its patches.
 
     Patches are size×size pixels as they are, as few as cover the crop, evenly spaced; a crop narrower than that gives
@@ -27,8 +27,8 @@ def views(crop: Image.Image, size: int) -> np.ndarray:
     return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
 
 
-def view_weights(count: int) -> Tensor:
-    """Weights of a crop's views, summing to 1: the whole alone, or the whole and its patches."""
+def patch_weights(count: int) -> Tensor:
+    """Weights of a crop's patches, summing to 1: the whole alone, or the whole and its patches."""
     if count == 1:
         return torch.ones(1)
     weights = torch.full((count,), (1 - WHOLE_WEIGHT) / (count - 1))

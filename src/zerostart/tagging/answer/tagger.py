@@ -11,7 +11,7 @@ from timm.models.convnext import ConvNeXt
 from zerostart.errors import InputError
 from zerostart.tagging.answer.novelty import Home, novelty, picture_features
 from zerostart.tagging.answer.rules import ENGINES, Rules, load_rules
-from zerostart.tagging.answer.views import VIEWS, merged, view_scores
+from zerostart.tagging.answer.windows import WINDOWS, merged, window_scores
 from zerostart.tagging.engine.model import load_engine
 from zerostart.tagging.pictures.decoding import shrink
 
@@ -58,8 +58,8 @@ class Tagger:
         """
         if engine not in ("auto", *ENGINES):
             raise InputError(f"engine '{engine}'; auto, {' or '.join(ENGINES)} is expected")
-        if views not in (None, 1, len(VIEWS)):
-            raise InputError(f"{views} views; 1 or {len(VIEWS)} are expected")
+        if views not in (None, 1, len(WINDOWS)):
+            raise InputError(f"{views} views; 1 or {len(WINDOWS)} are expected")
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold}; a number in 0..1 is expected")
         views = self.rules.tiling.views if views is None else views
@@ -70,12 +70,12 @@ class Tagger:
         if engine == "auto":
             engine = self.rules.engine_for(max(image.shape[:2]), away)
         model, size = self._engines[engine]
-        by_view = view_scores(model, [picture], size, views, self.rules.tiling.overlap)
+        by_view = window_scores(model, [picture], size, views, self.rules.tiling.overlap)
         scores = merged(by_view, self.rules.tiling.merge)[0]
         limits = self.rules.chosen(engine, views) if threshold is None else np.full(len(scores), threshold)
         said_by = by_view[0].argmax(axis=0)
         tags = [
-            Tag(tag, float(scores[k]), VIEWS[said_by[k]]) for k, tag in enumerate(self.rules.tags) if scores[k] >= limits[k]
+            Tag(tag, float(scores[k]), WINDOWS[said_by[k]]) for k, tag in enumerate(self.rules.tags) if scores[k] >= limits[k]
         ]
         ranked = sorted(tags, key=lambda tag: -tag.score)
         return Answer(engine, away, ranked, dict(zip(self.rules.tags, scores.tolist(), strict=True)))

@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import nn
 
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.device import default_device
+from zerostart.outputs import stage_folder, write_csv, write_json
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.engine.model import load_engine, save_engine
 from zerostart.tagging.engine.training import make_state, train, val_scores
@@ -25,15 +25,10 @@ def open_domains(dataset: str) -> dict[str, ImageStore]:
     return {domain: open_store(f"data/tagging/{dataset}/images/{domain}", tags) for domain in DOMAINS}
 
 
-def device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def open_engine(dataset: str, engine: str, tags: tuple[str, ...]) -> tuple[nn.Module, int]:
     """A trained engine of a data set, frozen, on the device; and the side of its input."""
     model, size = load_engine(f"models/tagging/{dataset}/{engine}", tags)
-    return model.to(device()), size
+    return model.to(default_device()), size
 
 
 def run_phase(
@@ -53,7 +48,7 @@ def run_phase(
     stores = open_domains(dataset)
     main, tags = stores[main_domain], stores[main_domain].tags
     torch.manual_seed(params.seed)
-    state = make_state(start(tags).requires_grad_(True).to(device()), phase)
+    state = make_state(start(tags).requires_grad_(True).to(default_device()), phase)
 
     def measure(model: nn.Module) -> dict[str, float]:
         row = val_scores(model, stores, phase.input_size)
@@ -72,8 +67,7 @@ def run_phase(
     state.model.load_state_dict(state.best)
     with stage_folder(output) as folder:
         save_engine(state.model, params.model, tags, phase.input_size, folder)
-    with output_file(f"plots/tagging/{dataset}/{engine}.csv") as path:
-        pd.DataFrame(state.history).to_csv(path, index=False, float_format="%.6f")
+    write_csv(f"plots/tagging/{dataset}/{engine}.csv", state.history)
     best = next(row for row in state.history if row["epoch"] == state.best_epoch)
     val = {name: value for name, value in best.items() if name not in ("epoch", "loss")}
     write_json(f"metrics/tagging/{dataset}/{engine}.json", {"best_epoch": state.best_epoch, "val": val})

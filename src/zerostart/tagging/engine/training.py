@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from zerostart.errors import InputError
-from zerostart.outputs import output_file
+from zerostart.prefetch import in_order
+from zerostart.resume import load_training, save_training
 from zerostart.tagging.engine.batches import augmented, model_input, photometric
 from zerostart.tagging.judging.scores import accuracy_and_f1
 from zerostart.tagging.params import PhaseParams
@@ -58,27 +59,8 @@ class TrainingState:
         if self.best_epoch == row["epoch"]:
             self.best = copy.deepcopy(self.model.state_dict())
 
-    def save(self, path: Path, settings: dict, scaler: torch.amp.GradScaler) -> None:
-        state = {
-            "settings": settings,
-            "scaler": scaler.state_dict(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "history": self.history,
-            "best": self.best,
-        }
-        with output_file(path) as temporary:
-            torch.save(state, temporary)
-
-    def load(self, path: Path, settings: dict, scaler: torch.amp.GradScaler) -> None:
-        """Continue from `path`; raises InputError when that training was started with other settings."""
-        state = torch.load(path, map_location=next(self.model.parameters()).device, weights_only=True)
-        if changed := [name for name in settings if state["settings"].get(name) != settings[name]]:
-            raise InputError(f"{path}: this training was started with another {', '.join(changed)}; delete it to start anew")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
-        self.history, self.best = state["history"], state["best"]
+    def parts(self, scaler: torch.amp.GradScaler) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "scaler": scaler}
 
 
 def make_state(model: nn.Module, phase: PhaseParams) -> TrainingState:
@@ -115,12 +97,7 @@ def batches(
         return photometric(inputs, phase.photometric, generator), targets
 
     with ThreadPoolExecutor(1) as pool:  # one thread: the generator's draws stay in order
-        pending = [pool.submit(prepare, chunk) for chunk in chunks[:2]]
-        for index in range(len(chunks)):
-            batch = pending.pop(0).result()
-            if index + 2 < len(chunks):
-                pending.append(pool.submit(prepare, chunks[index + 2]))
-            yield batch
+        yield from in_order(pool, prepare, chunks, ahead=2)
 
 
 def train(
@@ -136,14 +113,15 @@ def train(
 ) -> None:
     """Train until the epochs are over or `patience` of them brought nothing better; `state.best` holds the result.
 
-    Writes `resume` after every epoch and goes on from it when it exists. Raises InputError when that was written with other
-    parameters, or with other `inputs` (name: digest).
+    Writes `resume` after every epoch and goes on from it when it exists. Raises OtherTrainingError when that was written with
+    other parameters, or with other `inputs` (name: digest).
     """
     device = next(state.model.parameters()).device
     settings = {"phase": phase.model_dump(), "seed": seed, "precision": precision, **inputs}
     cast, scaler = _precision(precision, device)
     if resume.exists():
-        state.load(resume, settings, scaler)
+        values = load_training(resume, settings, state.parts(scaler))
+        state.history, state.best = values["history"], values["best"]
     else:
         state.note({"epoch": 0, "loss": 0.0} | measure(state.model))
     base_rates = [phase.lr * group.get("lr_scale", 1.0) for group in state.optimizer.param_groups]
@@ -179,7 +157,7 @@ def train(
             scaler.update()
             losses.append(loss.detach())
         state.note({"epoch": epoch, "loss": float(torch.stack(losses).mean())} | measure(state.model))
-        state.save(resume, settings, scaler)
+        save_training(resume, settings, state.parts(scaler), {"history": state.history, "best": state.best})
 
 
 def rate_factor(step: int, steps: int) -> float:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from zerostart.tagging.answer.novelty import Home, novelty, picture_features
 from zerostart.tagging.answer.rules import Rules
-from zerostart.tagging.answer.views import view_scores
+from zerostart.tagging.answer.windows import window_scores
 from zerostart.tagging.pictures.store import ImageStore
 
 AT_MOST = 600
@@ -50,7 +50,7 @@ def _judge_group(
         away.append(found)
         hd += [rules.engine_for(max(i.shape[1:]), n) == "hd" for i, n in zip(images, found.tolist(), strict=True)]
         for engine, (model, size) in models.items():
-            scores = view_scores(model, images, size, 1, 0.0)[:, 0]
+            scores = window_scores(model, images, size, 1, 0.0)[:, 0]
             right[engine].append(((scores >= rules.chosen(engine, 1)) == (store.targets[part] > 0)).all(axis=1))
     standard, high = (np.concatenate(right[engine]) for engine in ("standard", "hd"))
     accuracy = {"standard": standard, "hd": high, "auto": np.where(hd, high, standard)}

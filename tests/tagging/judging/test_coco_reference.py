@@ -13,7 +13,7 @@ from zerostart.tagging.cards import TagCard
 from zerostart.tagging.drawn.shapes import SHAPES
 from zerostart.tagging.drawn.shapes import TAGS as PARTS
 from zerostart.tagging.drawn.toolbox import generate_toolbox
-from zerostart.tagging.judging.coco_baseline import class_columns, detector_scores
+from zerostart.tagging.judging.coco_reference import class_columns, detector_scores
 from zerostart.tagging.pictures.store import open_store
 
 

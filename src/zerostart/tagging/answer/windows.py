@@ -11,11 +11,11 @@ from torch import Tensor
 from zerostart.tagging.engine.batches import model_input
 from zerostart.tagging.pictures.store import ImageStore
 
-VIEWS = ("whole", "top left", "top right", "bottom left", "bottom right", "centre")
+WINDOWS = ("whole", "top left", "top right", "bottom left", "bottom right", "centre")
 PICTURES_AT_ONCE = 32
 
 
-class View(NamedTuple):
+class Window(NamedTuple):
     """A window of a picture, in pixels."""
 
     top: int
@@ -24,23 +24,23 @@ class View(NamedTuple):
     width: int
 
 
-def view_windows(height: int, width: int, views: int, overlap: float) -> list[View]:
-    """The first `views` windows of VIEWS; corners that are neighbours share `overlap` of their side.
+def windows_of(height: int, width: int, views: int, overlap: float) -> list[Window]:
+    """The first `views` windows of WINDOWS; corners that are neighbours share `overlap` of their side.
 
     Two sides f of which o·f is shared cover 1 = 2f − o·f, so f = 1 / (2 − o).
     """
     high, broad = (max(round(side / (2 - overlap)), 1) for side in (height, width))
     down, right = height - high, width - broad
     corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    return [View(0, 0, height, width), *(View(top, left, high, broad) for top, left in corners)][:views]
+    return [Window(0, 0, height, width), *(Window(top, left, high, broad) for top, left in corners)][:views]
 
 
-def view_scores(model: ConvNeXt, images: Sequence[Tensor], size: int, views: int, overlap: float) -> np.ndarray:
+def window_scores(model: ConvNeXt, images: Sequence[Tensor], size: int, views: int, overlap: float) -> np.ndarray:
     """Scores B×V×K float64 of 3×H×W uint8 pictures, all their views in one forward pass."""
     cut = [
         image[:, w.top : w.top + w.height, w.left : w.left + w.width]
         for image in images
-        for w in view_windows(*image.shape[1:], views, overlap)
+        for w in windows_of(*image.shape[1:], views, overlap)
     ]
     device = next(model.parameters()).device
     with torch.inference_mode():
@@ -48,12 +48,12 @@ def view_scores(model: ConvNeXt, images: Sequence[Tensor], size: int, views: int
     return scores.reshape(len(images), views, -1)
 
 
-def stored_view_scores(
+def stored_window_scores(
     model: ConvNeXt, store: ImageStore, indices: np.ndarray, size: int, views: int, overlap: float
 ) -> np.ndarray:
     """Scores N×V×K of stored pictures."""
     found = [
-        view_scores(model, store.images(indices[start : start + PICTURES_AT_ONCE]), size, views, overlap)
+        window_scores(model, store.images(indices[start : start + PICTURES_AT_ONCE]), size, views, overlap)
         for start in range(0, len(indices), PICTURES_AT_ONCE)
     ]
     return np.concatenate(found) if found else np.zeros((0, views, len(store.tags)))
