@@ -1,7 +1,7 @@
 """The stage on a toy data set: which files it writes, with which numbers, and what it refuses."""
 
 import csv
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from coco_samples import pycocotools, sample
 from PIL import Image
 
 from zerostart.errors import InputError
+from zerostart.evaluation import detectors
 from zerostart.metrics.coco import detections
 
 ROOT = Path(__file__).parents[2]
@@ -21,13 +22,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def stage(monkeypatch, tmp_path):
     """The stage in a folder with the toy set; `stage.refine` maps baseline logits to refined ones."""
-    spec = importlib.util.spec_from_file_location("evaluate_stage", ROOT / "src/stages/evaluate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module("stages.evaluate")
     views = {name: sample(seed, images=10, absent=(3,)) for name, seed in (("val", 1), ("test", 2))}
     state = SimpleNamespace(module=module, refine=lambda logits: logits, views=views)
-    monkeypatch.setattr(module, "load_fusion", lambda folder, classes: None)
-    monkeypatch.setattr(module, "refined_logits", lambda fusion, view: state.refine(view.logits))
+    monkeypatch.setattr(detectors, "load_fusion", lambda folder, classes: None)
+    monkeypatch.setattr(detectors, "refined_logits", lambda fusion, view: state.refine(view.logits))
 
     monkeypatch.chdir(tmp_path)
     params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {

@@ -7,6 +7,7 @@ import torch
 from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
 
+from zerostart.detector.mirror import mirrored
 from zerostart.detector.model import look
 from zerostart.detector.pixels import image_batches, pixel_values
 
@@ -37,11 +38,10 @@ def write_view(
         )
         for name, width in shapes.items()
     }
-    axes = [axis for axis, mirrored in zip((-1, -2), flip, strict=True) if mirrored]
     start = 0
     with tqdm(total=count, desc=folder.name, unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):
-            for name, tensor in look(model, pixel_values=pixel_values(batch.to(device).flip(axes))).items():
+            for name, tensor in look(model, pixel_values=pixel_values(mirrored(batch.to(device), flip))).items():
                 arrays[name][start : start + len(batch)] = tensor.cpu().numpy()
             start += len(batch)
             progress.update(len(batch))

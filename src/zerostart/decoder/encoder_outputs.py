@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2EncoderOutput
 
+from zerostart.detector.mirror import mirrored
 from zerostart.detector.pixels import image_batches, pixel_values
 
 
@@ -56,11 +57,10 @@ def write_encoder_outputs(
     maps = _encode(model, _black(model))
     shape = (count, sum(level[0, 0].numel() for level in maps), maps[0].shape[1])
     stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    axes = [axis for axis, mirrored in zip((-1, -2), flip, strict=True) if mirrored]
     start = 0
     with tqdm(total=count, desc=f"encoder, {path.stem}", unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):
-            maps = _encode(model, pixel_values(batch.to(device).flip(axes)))
+            maps = _encode(model, pixel_values(mirrored(batch.to(device), flip)))
             stored[start : start + len(batch)] = torch.cat([level.flatten(2) for level in maps], dim=2).mT.cpu().numpy()
             start += len(batch)
             progress.update(len(batch))

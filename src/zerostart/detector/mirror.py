@@ -9,6 +9,12 @@ TEST_VIEWS = {"none": (0,), "horizontal": (0, 1), "vertical": (0, 2), "both": (0
 """The views that are merged when an image is judged, by `test_flips`; `both` is a half turn."""
 
 
+def mirrored(images: Tensor, flip: tuple[bool, bool]) -> Tensor:
+    """Images (…×H×W) mirrored (horizontally, vertically); themselves where neither is wanted."""
+    axes = [axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted]
+    return images.flip(axes) if axes else images
+
+
 def flip_targets(targets: list[dict[str, Tensor]], flip: tuple[bool, bool]) -> list[dict[str, Tensor]]:
     """The targets (cxcywh) of mirrored images."""
     flipped = []

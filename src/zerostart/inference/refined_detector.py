@@ -22,7 +22,7 @@ from torchvision.ops import box_convert
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.config import FrozenModel, explain_problems
-from zerostart.detector.mirror import FLIPS, TEST_VIEWS, unflip
+from zerostart.detector.mirror import FLIPS, TEST_VIEWS, mirrored, unflip
 from zerostart.detector.model import load_detector, look, save_detector
 from zerostart.detector.pixels import pixel_values, resized
 from zerostart.errors import InputError
@@ -188,9 +188,7 @@ class RefinedDetector(nn.Module):
         """All queries of images (B×3×S×S uint8 RGB, S: `image_size`) with their mirror images merged."""
         values = pixel_values(pixels)
         flips = [FLIPS[number] for number in TEST_VIEWS[self.settings.test_flips]]
-        axes = ([axis for axis, wanted in zip((-1, -2), flip, strict=True) if wanted] for flip in flips)
-        mirrored = [values.flip(which) if which else values for which in axes]
-        seen = look(self.detector, pixel_values=torch.cat(mirrored))
+        seen = look(self.detector, pixel_values=torch.cat([mirrored(values, flip) for flip in flips]))
         delta, text = self.fusion.contributions(seen["hidden"])
         base = seen["logits"]
         if self.fusion.config.mode == "replace":

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.detector.mirror import FLIPS
+from zerostart.detector.mirror import FLIPS, mirrored
 from zerostart.detector.model import look
 from zerostart.detector.pixels import brightness_and_contrast, image_batches, pixel_values
 from zerostart.method.cached_images import Batch
@@ -52,7 +52,7 @@ class LiveImages:
     def _look(self, pictures: Tensor, views: np.ndarray) -> dict[str, Tensor]:
         pixels = pixel_values(pictures.to(next(self.model.parameters()).device))
         for picture, view in zip(pixels, views, strict=True):
-            picture.copy_(picture.flip([axis for axis, mirrored in zip((-1, -2), FLIPS[view], strict=True) if mirrored]))
+            picture.copy_(mirrored(picture, FLIPS[view]))
         if self.photometric:
             pixels = brightness_and_contrast(pixels, self.photometric, self.generator).clamp_(0, 1)
         return {name: tensor.cpu() for name, tensor in look(self.model, pixel_values=pixels).items()}

@@ -1,0 +1,92 @@
+"""Everything found out about a detector on `test`, and what a comparison of two of them says."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zerostart.evaluation.detectors import STEPS, Split
+from zerostart.evaluation.paired_samples import Scores, draw_scores, intervals
+from zerostart.metrics.bootstrap import resampled_scores
+from zerostart.metrics.calibration import Bin, expected_calibration_error, reliability
+from zerostart.metrics.coco import CocoMetrics, class_indices, detections, evaluate_coco, image_sizes
+from zerostart.metrics.frozen_boxes import ClassMatches, mean_over_classes, scored_detections
+from zerostart.metrics.operating_point import OperatingPoint
+from zerostart.params import Params
+
+DETECTORS = ("baseline", "refined")
+
+
+class Report(NamedTuple):
+    """Everything found out about one detector on `test`."""
+
+    coco: CocoMetrics
+    point: OperatingPoint
+    recall: np.ndarray
+    """K: share of the objects of each class found at work."""
+    bins: list[Bin]
+    metrics: dict[str, float]
+
+
+class Comparison(NamedTuple):
+    """What lies between the baseline and the refined detector."""
+
+    steps: dict[str, dict[str, float]]
+    """What each step adds to the composite, with its interval."""
+    samples: list[Scores]
+    """Scores of the baseline and of the refined detector on the same resamples of the test images."""
+
+
+def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str], params: Params) -> Report:
+    """All numbers of one detector (logits N×DQ×K of the split's boxes) at the given score threshold."""
+    sizes = image_sizes(split.ground_truth, split.image_id)
+    found = detections(logits, split.boxes, sizes, split.image_id)
+    coco = evaluate_coco(split.ground_truth, found, critical, params.lambdas)
+    point = OperatingPoint(split.evaluator, logits, threshold)
+    recall = point.recall()
+    score, correct = scored_detections(split.evaluator.match(logits))
+    metrics = coco.summary() | {
+        "critical_recall": mean_over_classes(recall, class_indices(split.evaluator.classes, critical)),
+        "calibration_error": expected_calibration_error(score, correct),
+    }
+    return Report(coco, point, recall, reliability(score, correct), metrics)
+
+
+def compare(split: Split, critical: list[str], params: Params) -> Comparison:
+    """All detectors of a split on the same resamples of its images."""
+    indices = class_indices(split.evaluator.classes, critical)
+    matches = [split.evaluator.match(logits) for logits in split.logits.values()]
+    drawn = draw_scores(matches, indices, params.lambdas, params.bootstrap_samples)
+    composites = [_composite(of_detector, indices, params) for of_detector in matches]
+    steps = {
+        name: {"delta": composites[i + 1] - composites[i]} | intervals(*drawn[i : i + 2])["composite"]._asdict()
+        for i, name in enumerate(STEPS[: len(matches) - 1])
+    }
+    return Comparison(steps, [drawn[0], drawn[-1]])
+
+
+def _composite(matches: list[ClassMatches], critical: list[int], params: Params) -> float:
+    """The composite of one detector."""
+    weights = np.ones((len(matches[0].objects), 1))
+    return float(resampled_scores(matches, critical, params.lambdas, weights)["composite"][0])
+
+
+def metrics_of(reports: dict[str, Report], comparison: Comparison) -> dict[str, Any]:
+    """metrics/evaluate.json: the refined detector's metrics at the top, the baseline's and the comparison below."""
+    baseline, refined = (reports[name].metrics for name in DETECTORS)
+    return refined | {
+        "baseline": baseline,
+        "delta": {name: refined[name] - baseline[name] for name in refined},
+        "interval": {name: interval._asdict() for name, interval in intervals(*comparison.samples).items()},
+        "composite_steps": comparison.steps,
+        "threshold": {name: reports[name].point.threshold for name in DETECTORS},
+    }
+
+
+def per_class_of(reports: dict[str, Report]) -> dict[str, dict[str, dict[str, float]]]:
+    """metrics/per_class.json: class -> detector -> AP, AP50, AR and recall; a class without an object in `test` has none."""
+    per_class: dict[str, dict[str, dict[str, float]]] = {}
+    for name, report in reports.items():
+        for k, (class_name, values) in enumerate(report.coco.per_class.items()):
+            if values["AP"] is not None:
+                per_class.setdefault(class_name, {})[name] = values | {"recall": float(report.recall[k])}
+    return per_class
