@@ -1,12 +1,13 @@
 """Write outputs so that a killed run leaves nothing half-written, and nothing of somebody else's is ever replaced."""
 
+import csv
 import fcntl
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,24 @@ def write_json(path: str | Path, value: Any, digits: int = 6) -> None:
     """Write JSON with sorted keys and floats rounded to `digits` decimals."""
     with output_file(path) as temporary:
         temporary.write_text(json.dumps(rounded(value, digits), indent=1, sort_keys=True) + "\n")
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table: floats with six decimals, nothing for None and NaN, everything else as it is; lines end as on Unix."""
+    with output_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def write_records(path: str | Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """As :func:`write_csv`, a row for each record; the columns are the records' keys as they first occur."""
+    header = list(dict.fromkeys(key for record in records for key in record))
+    write_csv(path, header, [[record.get(key) for key in header] for record in records])
+
+
+def _cell(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value  # NumPy's scalars
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6f}"
+    return value

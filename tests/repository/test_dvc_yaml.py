@@ -13,7 +13,7 @@ from zerostart.params import Params
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: reading parameters (whose values DVC tracks one by one), writing files and reporting errors.
-PLUMBING = {"config", "errors", "interruptions", "outputs", "params", "retrieval.params", "tagging.params"}
+PLUMBING = {"config", "errors", "interruptions", "outputs", "params", "records", "retrieval.params", "tagging.params"}
 
 
 def module_file(name: str) -> Path:

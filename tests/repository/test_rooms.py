@@ -26,7 +26,7 @@ FLOW = [
     "retrieval",
     "tagging",
 ]
-PLUMBING = {"config", "errors", "interruptions", "outputs", "params", "vega", "weights"}
+PLUMBING = {"config", "errors", "interruptions", "outputs", "params", "records", "vega", "weights"}
 """Files of the root that every room may import; the other files there are commands, which no room imports."""
 MODULES = {path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", "."): path for path in LIBRARY.rglob("*.py")}
 
