@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, run_stage, shown
 
 
 def test_a_stage_prints_its_line(capsys):
@@ -103,3 +103,41 @@ def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path):
     _, alive = psutil.wait_procs(stages, timeout=20)
     assert not alive
     assert [path.name for path in tmp_path.iterdir()] == ["stage.py"]
+
+
+SHOWN = {
+    "short": ("abc", "'abc'"),
+    "a number of 5,000 digits": (10**5000, "<int too large to be shown>"),
+    "what clears the terminal": ("\x1b[2J", r"'\x1b[2J'"),
+    "half a surrogate pair": ("\ud800", r"'\ud800'"),
+    "what turns the direction of writing": ("\u202egnp", r"'\u202egnp'"),
+    "letters": ("Schürfwunde 傷", "'Schürfwunde 傷'"),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_a_user_s_value_is_shown_without_harm(case):
+    value, expected = SHOWN[case]
+    assert shown(value) == expected
+
+
+def test_a_long_value_is_cut_in_the_middle():
+    assert len(shown("a" * 100_000 + "z")) < 80
+    assert shown("a" * 100_000 + "z").endswith("az'")
+
+
+def test_a_sentence_cannot_act_on_the_terminal_and_is_no_longer_than_a_page():
+    def stage():
+        raise InputError("card\x1b[2J\x07.yaml: " + "x" * 100_000)
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code.startswith(r"error: card\x1b[2J\x07.yaml: xx") and len(ended.value.code) < 4100
+
+
+@pytest.mark.parametrize("language", ["C", "C.UTF-8", "POSIX"])
+def test_a_name_that_is_no_text_is_printed_in_every_language(language):
+    code = r"from zerostart.errors import run_stage; run_stage(lambda: '\xe4 \udcff \u50b7')"
+    environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")

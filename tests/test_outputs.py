@@ -9,10 +9,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from zerostart.errors import InputError
-from zerostart.outputs import MARKER, check_new_folder, output_file, output_folder, rounded, stage_folder, write_json
+from zerostart.outputs import (
+    MARKER,
+    check_new_folder,
+    output_file,
+    output_folder,
+    rounded,
+    stage_folder,
+    write_csv,
+    write_json,
+    write_records,
+)
 
 
 def tree(folder) -> dict[str, bytes]:
@@ -261,3 +272,24 @@ def test_the_leftovers_of_a_killed_writer_of_a_file_go(tmp_path):
     with output_file(tmp_path / "numbers.csv") as temporary:
         temporary.write_text("ours")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".tmp-{os.getpid()}-other.csv", "numbers.csv"]
+
+
+def test_a_table_has_the_bytes_that_pandas_wrote(tmp_path):
+    records = [
+        {"class": 'a, "b"', "count": 1, "score": 0.1, "seen": True, "low": float("nan")},
+        {"class": "ä", "count": np.int64(22), "score": np.float64(2 / 3), "seen": False, "low": -0.0},
+        {"class": "c", "count": 3, "score": 1e-9, "seen": True, "more": None, "low": 1e10},
+        {"class": "d\ne", "count": 3, "score": 1.0, "seen": True, "more": 1.5},
+    ]
+    pd.DataFrame(records).to_csv(tmp_path / "pandas.csv", index=False, float_format="%.6f")
+    write_records(tmp_path / "own.csv", records)
+    write_csv(tmp_path / "rows.csv", list(records[0]), [[r.get(key) for key in records[0]] for r in records])
+    pd.DataFrame(records)[list(records[0])].to_csv(tmp_path / "columns.csv", index=False, float_format="%.6f")
+    assert (tmp_path / "own.csv").read_bytes() == (tmp_path / "pandas.csv").read_bytes()
+    assert (tmp_path / "rows.csv").read_bytes() == (tmp_path / "columns.csv").read_bytes()
+    assert b"-0.000000" in (tmp_path / "own.csv").read_bytes()
+
+
+def test_a_table_without_rows_has_its_header(tmp_path):
+    write_csv(tmp_path / "a.csv", ("class", "AP"), [])
+    assert (tmp_path / "a.csv").read_bytes() == b"class,AP\n"

@@ -4,9 +4,7 @@ The refined detector looks at mirror images as well (`test_flips`). Between it a
 its last steps, so that it can be told what each step gains. The thresholds of the operating points are chosen on `val`.
 """
 
-import csv
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +18,7 @@ from zerostart.evaluation.plot_tables import plot_tables
 from zerostart.evaluation.reports import DETECTORS, Report, compare, judge, metrics_of, per_class_of
 from zerostart.evaluation.verdict import table, verdict
 from zerostart.metrics.operating_point import best_threshold
-from zerostart.outputs import output_file, write_json
+from zerostart.outputs import output_file, write_csv, write_json
 from zerostart.params import Params, load_params
 
 METRICS, PLOTS, TEST = Path("metrics"), Path("plots"), Path("data/coco/test.json")
@@ -77,11 +75,6 @@ def write_critical_objects(split: Split, reports: dict[str, Report], critical: l
     for name, title, objects in zip(("won", "lost"), titles, found, strict=True):
         with output_file(PLOTS / "images" / f"{name}.png") as path:
             draw_changes(objects, title, open_image).save(path)
-
-
-def write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    with output_file(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 if __name__ == "__main__":

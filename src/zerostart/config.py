@@ -1,12 +1,12 @@
-"""The typed scalars and the frozen model that every checked file is read into, and the one reader of YAML."""
+"""The typed scalars and the frozen model that every checked file is read into."""
 
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeVar
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
+from zerostart.records import read_yaml
 
 
 def _no_bool(value: object) -> object:
@@ -15,13 +15,35 @@ def _no_bool(value: object) -> object:
     return value
 
 
+def _single(value: float) -> float:
+    """All numbers end in float32 tensors, where a larger one would be infinite and a smaller one 0."""
+    if value and not 1e-37 < abs(value) < 1e38:
+        raise ValueError("a number that float32 can hold is expected")
+    return value
+
+
 # `dvc exp run -S lr.head=1e-5` writes `1e-05`, which YAML 1.1 reads as a string: pydantic's lax mode coerces it back.
-Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False), AfterValidator(_single)]
 Integer = Annotated[int, BeforeValidator(_no_bool)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
-Count = Annotated[Integer, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[Integer, Field(ge=1, le=1_000_000)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Samples = Annotated[Integer, Field(ge=100, le=100_000)]
+"""Of a bootstrap: fewer give no interval, more take all memory and change no digit that is shown."""
+Rate = Annotated[Positive, Field(le=10)]
+"""A learning rate."""
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in path:
+        raise ValueError("a path that stays inside the folder it starts from is expected, without `..`")
+    return path
+
+
+InnerPath = Annotated[Name, AfterValidator(_inside)]
+"""Of a file inside the folder that the key's description names."""
 
 
 class FrozenModel(BaseModel):
@@ -35,7 +57,7 @@ Model = TypeVar("Model", bound=FrozenModel)
 
 def read_params(path: str | Path, model: type[Model]) -> Model:
     """Read and check a parameter file; raises InputError naming each wrong key, its value and what was expected."""
-    raw = read_yaml(path, "the parameters are")
+    raw = read_yaml(path, "the parameters are expected there")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping of parameter names to values is expected")
     try:
@@ -44,23 +66,15 @@ def read_params(path: str | Path, model: type[Model]) -> Model:
         raise InputError(f"{path}: {explain_problems(error)}") from None
 
 
-def read_yaml(path: str | Path, expected: str) -> Any:
-    """The content of a YAML file; raises InputError saying what was `expected` there when it is missing, or damaged."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {expected} expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-
-
 def explain_problems(error: ValidationError, kind: str = "parameter") -> str:
-    """Every problem of a checked file in words, with the dotted name of the key (a `kind`) and its value."""
-    return "; ".join(_explain(problem, kind) for problem in error.errors())
+    """The problems of a checked file in words (ten at most), with the dotted name of the key (a `kind`) and its value."""
+    problems = error.errors(include_url=False, include_context=False)
+    more = [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
+    return "; ".join([_explain(problem, kind) for problem in problems[:10]] + more)
 
 
 def _explain(problem: dict, kind: str) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = shown(".".join(str(part) for part in problem["loc"]), quoted=False)
     if problem["type"] == "extra_forbidden":
         return f"unknown {kind} '{key}'"
     if problem["type"] == "missing":
@@ -68,4 +82,4 @@ def _explain(problem: dict, kind: str) -> str:
     expected = problem["msg"].removeprefix("Value error, ")
     if not key:
         return expected
-    return f"{kind} '{key}' is {problem['input']!r}: {expected[0].lower()}{expected[1:]}"
+    return f"{kind} '{key}' is {shown(problem['input'])}: {expected[0].lower()}{expected[1:]}"

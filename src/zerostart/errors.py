@@ -10,8 +10,31 @@ from zerostart.interruptions import end_with_dvc, terminate_like_interrupt
 DEFECT = "this is a defect of zerostart and not of your input: please report it, with the lines above"
 
 
+LONGEST = 4000
+"""Characters of a sentence on the terminal."""
+
+
 class InputError(ValueError):
     """Bad input from the user: one clear sentence naming the file, the record and what was expected."""
+
+
+def shown(value: object, most: int = 80, quoted: bool = True) -> str:
+    """A value of a user's file inside a sentence: no longer than `most`, and nothing in it can act on a terminal.
+
+    quoted: as Python writes it; a text stands as it is otherwise.
+    """
+    try:
+        text = value if isinstance(value, str) and not quoted else repr(value)
+    except (ValueError, RecursionError):  # a number of 5,000 digits, a list in a list in a list ...
+        text = f"<{type(value).__name__} too large to be shown>"
+    return printable(text, most)
+
+
+def printable(text: str, most: int = LONGEST) -> str:
+    """Escape control characters (but line ends), half surrogates and what turns the direction of writing; cut the middle."""
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[len(text) - most // 3 :]}"
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def run_stage(main: Callable[[], str]) -> None:
@@ -24,12 +47,15 @@ def run_stage(main: Callable[[], str]) -> None:
     terminate_like_interrupt()
     end_with_dvc()
     started = time.monotonic()
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         line = main()
         seconds = time.monotonic() - started
         print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except KeyboardInterrupt:
         print("stopped; nothing half-written was left behind", file=sys.stderr)
         sys.exit(130)
@@ -38,7 +64,7 @@ def run_stage(main: Callable[[], str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit("error: what reads the output was closed before the end")
     except OSError as error:
-        sys.exit(f"error: {_described(error)}")
+        sys.exit(f"error: {printable(_described(error))}")
     except MemoryError as error:
         sys.exit(f"error: not enough memory ({error or 'no size given'}); a smaller batch_size or a larger machine is expected")
     except Exception as error:

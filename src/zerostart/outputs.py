@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -170,9 +170,22 @@ def write_json(path: str | Path, value: Any, digits: int = 6) -> None:
         temporary.write_text(json.dumps(rounded(value, digits), indent=1, sort_keys=True) + "\n")
 
 
-def write_csv(path: str | Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows of the same keys as CSV, floats with six decimals, None as nothing; the keys of the first are the header."""
-    with output_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table: floats with six decimals, nothing for None and NaN, everything else as it is; lines end as on Unix."""
+    with output_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def write_records(path: str | Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """As :func:`write_csv`, a row for each record; the columns are the records' keys as they first occur."""
+    header = list(dict.fromkeys(key for record in records for key in record))
+    write_csv(path, header, [[record.get(key) for key in header] for record in records])
+
+
+def _cell(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value  # NumPy's scalars
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6f}"
+    return value

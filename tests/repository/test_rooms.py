@@ -26,7 +26,19 @@ FLOW = [
     "retrieval",
     "tagging",
 ]
-PLUMBING = {"config", "device", "errors", "interruptions", "outputs", "params", "prefetch", "resume", "vega", "weights"}
+PLUMBING = {
+    "config",
+    "device",
+    "errors",
+    "interruptions",
+    "outputs",
+    "params",
+    "prefetch",
+    "records",
+    "resume",
+    "vega",
+    "weights",
+}
 """Files of the root that every room may import; the other files there are commands, which no room imports."""
 MODULES = {path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", "."): path for path in LIBRARY.rglob("*.py")}
 

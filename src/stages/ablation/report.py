@@ -10,7 +10,7 @@ from zerostart.ablation.grid import all_cells, read_cell
 from zerostart.ablation.params import dataset_argument, load_ablation_params
 from zerostart.ablation.report import alpha_rows, markdown, table, verdict
 from zerostart.errors import run_stage
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.outputs import stage_folder, write_json, write_records
 from zerostart.vega import draw
 
 SPECIFICATIONS = Path("pipelines/ablation/plots")
@@ -35,16 +35,11 @@ def main() -> str:
             ("label_efficiency", f"{dataset}: difference to the frozen detector by share of the labels", few_labels),
             ("alpha", f"{dataset}: alpha, at the learning rates chosen on val", paths),
         ):
-            write_rows(plots / f"{name}.csv", chosen)
+            write_records(plots / f"{name}.csv", chosen)
             draw(SPECIFICATIONS / f"{name}.json", read_rows(plots / f"{name}.csv"), title, plots / f"{name}.png")
     metrics = {row["arm"]: {key: row[key] for key in ("composite", "vs_baseline", "vs_no_text")} for row in all_images}
     write_json(f"metrics/ablation_{dataset}.json", {"verdict": sentence, "arms": metrics})
     return f"{dataset}: {sentence} See plots/ablation/{dataset}"
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    with output_file(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6f")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

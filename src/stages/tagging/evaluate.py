@@ -6,13 +6,12 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from zerostart.detector.coco import load_official_detector
 from zerostart.errors import run_stage
 from zerostart.metrics.calibration import reliability
-from zerostart.outputs import output_file, write_json
+from zerostart.outputs import output_file, write_csv, write_json, write_records
 from zerostart.tagging.answer.rules import ENGINES, Rules, load_rules
 from zerostart.tagging.answer.windows import WINDOWS, merged, stored_window_scores
 from zerostart.tagging.cards import load_tag_card
@@ -154,9 +153,8 @@ def _write_table(
 def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
     folder = f"plots/tagging/{dataset}"
     for engine in ENGINES:
-        with output_file(f"{folder}/confusion_{engine}.csv") as path:
-            rows = confusion(results["real", engine, 1], tags)
-            pd.DataFrame(rows, columns=["actual", "predicted", "count"]).to_csv(path, index=False)
+        rows = confusion(results["real", engine, 1], tags)
+        write_csv(f"{folder}/confusion_{engine}.csv", ("actual", "predicted", "count"), rows)
     bars = [
         {"tag": tag, "detector": engine, "F1": numbers["F1"]}
         for engine in ENGINES
@@ -168,8 +166,7 @@ def _write_plots(dataset: str, results: Results, tags: tuple[str, ...]) -> None:
         for bin in reliability(results["real", engine, 1].scores.ravel(), results["real", engine, 1].targets.ravel() > 0)
     ]
     for name, rows in (("per_tag", bars), ("calibration", curves)):
-        with output_file(f"{folder}/{name}.csv") as path:
-            pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6f")
+        write_records(f"{folder}/{name}.csv", rows)
 
 
 def _write_sheet(dataset: str, results: Results, store: ImageStore, tags: tuple[str, ...]) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.outputs import stage_folder, write_csv, write_json
 from zerostart.tagging.cards import TagCard, load_tag_card
 from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
 from zerostart.tagging.pictures.alignment import align, object_areas, targets
@@ -37,8 +36,7 @@ def main() -> str:
         {"alignment": alignment} | {domain: report for domain, (report, _) in found.items()},
     )
     rows = [(domain, *row) for domain, (_, rows) in found.items() for row in rows]
-    with output_file(f"plots/tagging/{dataset}/balance.csv") as path:
-        pd.DataFrame(rows, columns=["domain", "split", "tag", "pictures"]).to_csv(path, index=False)
+    write_csv(f"plots/tagging/{dataset}/balance.csv", ("domain", "split", "tag", "pictures"), rows)
     counts = "; ".join(f"{domain} {report['pictures']}, left out {report['left_out']}" for domain, (report, _) in found.items())
     return f"{dataset}: {counts}"
 

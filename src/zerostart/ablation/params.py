@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from zerostart.ablation.arms import ARMS, NO_TEXT, TEXT
 from zerostart.config import Count, FrozenModel, Integer, Number, Positive, explain_problems
 from zerostart.errors import InputError
 from zerostart.params import Params
+from zerostart.records import read_yaml
 
 
 def _known(name: str) -> str:
@@ -40,11 +40,11 @@ class AblationParams(FrozenModel):
     """Arms that are also trained on a share of the images."""
     fractions: list[Fraction]
     """Shares of the training images, beside all of them."""
-    seeds: Annotated[Integer, Field(ge=2)]
+    seeds: Annotated[Integer, Field(ge=2, le=1000)]
     """Trainings of each arm; an interval over seeds needs at least 2."""
-    lr_scales: Annotated[list[Positive], Field(min_length=1)]
+    lr_scales: Annotated[list[Annotated[Positive, Field(le=1_000_000)]], Field(min_length=1)]
     """Each arm's learning rates are `experiment.lr` times the scale with the best mean composite on val."""
-    jobs: Count
+    jobs: Annotated[Count, Field(le=1024)]
     """Processes, one CPU thread each (one process on a GPU). The result does not depend on it."""
     arms_at_once: Count
     """Arms of one structure that are trained as a single batch; more of them pay on a GPU."""
@@ -54,13 +54,9 @@ class AblationParams(FrozenModel):
 
 def load_ablation_params(path: str | Path = "pipelines/ablation/params.yaml") -> AblationParams:
     """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
+    raw = read_yaml(path, "the parameters of the ablation are expected there")
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         params = AblationParams.model_validate(raw)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the parameters of the ablation are expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error)}") from None
     needed = [name for name in (TEXT, NO_TEXT) if name not in params.arms]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.config import explain_problems, read_yaml
+from zerostart.config import explain_problems
 from zerostart.datasets.splits import split_targets
 from zerostart.detector.model import build_detector
 from zerostart.detector.official.checkpoint import load_official, read_official_checkpoint
@@ -24,6 +24,7 @@ from zerostart.drawing.synthetic import generate
 from zerostart.errors import InputError
 from zerostart.metrics.coco import CocoMetrics, detections, evaluate_coco, image_sizes
 from zerostart.params import Lambdas
+from zerostart.records import read_yaml
 
 EXTRA_SEED = 1_000_003
 """Seed of the further synthetic training images; the data set itself has seed 0."""
@@ -31,7 +32,10 @@ EXTRA_SEED = 1_000_003
 
 def load_training_params(path: str | Path, dataset: str) -> TrainingParams:
     """The block of `dataset`; raises InputError naming the key that is unknown, missing or of a wrong type."""
-    blocks = read_yaml(path, "the parameters of the detectors are")["datasets"]
+    raw = read_yaml(path, "the parameters of the detectors are expected there")
+    blocks = raw.get("datasets") if isinstance(raw, dict) else None
+    if not isinstance(blocks, dict):
+        raise InputError(f"{path}: 'datasets' with a block for each data set is expected")
     if dataset not in blocks:
         raise InputError(f"{path}: no block for the data set '{dataset}'; there are {', '.join(blocks)}")
     try:

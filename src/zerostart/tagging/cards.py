@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from zerostart.config import Count, FrozenModel, Name, explain_problems, read_yaml
+from zerostart.config import Count, FrozenModel, InnerPath, Name, explain_problems
 from zerostart.errors import InputError
+from zerostart.records import read_yaml
 
 
 class AcademicSource(FrozenModel):
@@ -14,7 +15,7 @@ class AcademicSource(FrozenModel):
 
     format: Literal["folder", "zip", "cifar10"]
     """folder, zip: `split/class/*.jpg` or `.png`; cifar10: the python version as torchvision reads it."""
-    path: Name
+    path: InnerPath
     """Relative to data/raw/<name>."""
 
 
@@ -23,9 +24,9 @@ class RealSource(FrozenModel):
 
     format: Literal["folders", "images", "csv", "coco"]
     """folders: `tag/*`; images: a folder whose every photo has the tag `tag`; csv: `file,tag,tag…`; coco: boxes are tags."""
-    path: Name
+    path: InnerPath
     """The folder of the photos, relative to data/raw/<name>."""
-    labels: Name | None = None
+    labels: InnerPath | None = None
     """csv, coco: the file of the labels, relative to data/raw/<name>."""
     tag: Name | None = None
     limit: Count | None = None
@@ -84,7 +85,7 @@ def load_tag_card(name: str, folder: str | Path = "data/tags") -> TagCard:
         known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml"))) or "none"
         raise InputError(f"{path}: no card for the tagging data set '{name}'; existing: {known}")
     try:
-        card = TagCard.model_validate(read_yaml(path, "the card of a tagging data set is"))
+        card = TagCard.model_validate(read_yaml(path, "the card of a tagging data set is expected there"))
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
     if card.name != name:

@@ -6,20 +6,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, Rate, Samples, read_params
 from zerostart.errors import InputError
 
 PATH = "pipelines/tagging/params.yaml"
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Split = Annotated[Number, Field(gt=0, lt=1)]
 Threshold = Annotated[Number, Field(ge=0, le=1)]
-Side = Annotated[Integer, Field(ge=32, multiple_of=32)]
+Side = Annotated[Integer, Field(ge=32, le=4096, multiple_of=32)]
 
 
 class DataParams(FrozenModel):
     """How the pictures are kept."""
 
-    longest: Annotated[Integer, Field(ge=32)]
+    longest: Annotated[Integer, Field(ge=32, le=16384)]
     """Larger photos are stored with so many pixels on their longer side."""
     academic_val: Split
     """Share of the academic training pictures that becomes val."""
@@ -52,21 +52,21 @@ class PhaseParams(FrozenModel):
     epochs: Annotated[Integer, Field(ge=0, le=1000)]
     patience: Count
     """Epochs without a better score on val before the training stops."""
-    batch_size: Annotated[Integer, Field(ge=2, multiple_of=2)]
+    batch_size: Annotated[Integer, Field(ge=2, le=65536, multiple_of=2)]
     """Even, because MixUp mixes a batch with its reverse."""
-    lr: Positive
+    lr: Rate
     layer_decay: Annotated[Positive, Field(le=1)]
     """Learning rate of each layer as a multiple of that of the next; 1: the same everywhere."""
-    weight_decay: NotNegative
-    mixup_alpha: NotNegative
+    weight_decay: Annotated[NotNegative, Field(le=1000)]
+    mixup_alpha: Annotated[NotNegative, Field(le=1000)]
     """0: no MixUp."""
     least_crop: Annotated[Positive, Field(le=1)]
     """Random crops keep at least this share of each side."""
-    zoom_out: Annotated[Number, Field(ge=1)]
+    zoom_out: Annotated[Number, Field(ge=1, le=100)]
     """Pictures smaller than the input are put somewhere on a ground up to so many times their side; 1: never."""
     all_orientations: bool
     """Upside down and on their sides as well as mirrored left to right."""
-    photometric: NotNegative
+    photometric: Annotated[NotNegative, Field(le=10)]
     """Strength of random changes of brightness, contrast (1 is up to 40 %) and tint (20 %)."""
     replay: Share
     """Share of academic pictures among those of an epoch (adaptation only)."""
@@ -92,7 +92,7 @@ class TaggingParams(FrozenModel):
     """Everything that one data set's run of the pipeline depends on, beside its card."""
 
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]
-    threads: Count
+    threads: Annotated[Count, Field(le=1024)]
     """CPU threads of every stage: sums, and so the last bits of the weights, depend on it."""
     precision: Literal["float32", "bfloat16", "float16"]
     """Of the training on a GPU; a CPU always trains in float32."""
@@ -104,7 +104,7 @@ class TaggingParams(FrozenModel):
     tiling: TilingParams
     coco_detector: Name | None
     """Official DEIMv2 .pth of the COCO classes for the baseline; null: without it."""
-    bootstrap_samples: Annotated[Integer, Field(ge=100)]
+    bootstrap_samples: Samples
 
 
 class _Blocks(FrozenModel):

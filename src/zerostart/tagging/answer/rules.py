@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from zerostart.config import Count, FrozenModel, Number, explain_problems
 from zerostart.errors import InputError
+from zerostart.records import read_json
 from zerostart.tagging.answer.novelty import Home
 from zerostart.tagging.params import Threshold, TilingParams
 
@@ -80,8 +81,9 @@ def save_rules(rules: Rules, home: Home, folder: Path) -> None:
 def load_rules(folder: str | Path) -> tuple[Rules, Home]:
     """Raises InputError when a file is missing, or holds a threshold outside 0..1 or anything else that is not expected."""
     path = Path(folder) / "rules.json"
+    raw = read_json(path, "no readable rules of a tagger without it")
     try:
-        return Rules.model_validate_json(path.read_text()), Home(**load_file(Path(folder) / "home.safetensors"))
+        return Rules.model_validate(raw), Home(**load_file(Path(folder) / "home.safetensors"))
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
     except (OSError, SafetensorError, TypeError) as error:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zerostart.device import default_device
-from zerostart.outputs import stage_folder, write_csv, write_json
+from zerostart.outputs import stage_folder, write_json, write_records
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.engine.model import load_engine, save_engine
 from zerostart.tagging.engine.training import make_state, train, val_scores
@@ -67,7 +67,7 @@ def run_phase(
     state.model.load_state_dict(state.best)
     with stage_folder(output) as folder:
         save_engine(state.model, params.model, tags, phase.input_size, folder)
-    write_csv(f"plots/tagging/{dataset}/{engine}.csv", state.history)
+    write_records(f"plots/tagging/{dataset}/{engine}.csv", state.history)
     best = next(row for row in state.history if row["epoch"] == state.best_epoch)
     val = {name: value for name, value in best.items() if name not in ("epoch", "loss")}
     write_json(f"metrics/tagging/{dataset}/{engine}.json", {"best_epoch": state.best_epoch, "val": val})

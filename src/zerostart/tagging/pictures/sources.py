@@ -1,7 +1,6 @@
 """List the pictures of both domains with the class names that their source gives them; nothing is decoded here."""
 
 import csv
-import json
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 from torchvision.datasets import CIFAR10
 
 from zerostart.errors import InputError
+from zerostart.records import read_json
 from zerostart.tagging.cards import AcademicSource, RealSource
 from zerostart.tagging.pictures.decoding import UnreadableError, decode
 
@@ -174,7 +174,7 @@ def _csv(labels: Path, folder: Path, root: Path) -> Source:
 
 def _coco(labels: Path, folder: Path, root: Path) -> Source:
     try:
-        coco = json.loads(labels.read_text(encoding="utf-8"))
+        coco = read_json(labels, "COCO annotations are expected there")
         names = {category["id"]: category["name"] for category in coco["categories"]}
         boxes: dict[int, dict[str, float]] = {image["id"]: {} for image in coco["images"]}
         pixels = {image["id"]: image["width"] * image["height"] for image in coco["images"]}
@@ -186,8 +186,8 @@ def _coco(labels: Path, folder: Path, root: Path) -> Source:
             _file(folder / image["file_name"], root, tuple(boxes[image["id"]]), areas=boxes[image["id"]])
             for image in sorted(coco["images"], key=lambda image: image["file_name"])
         ]
-    except OSError as error:
-        raise InputError(f"{labels}: not readable ({error.strerror})") from None
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{labels}: not COCO annotations ({type(error).__name__}: {error})") from None
     return Source(labels.relative_to(root).as_posix(), tuple(names.values()), items)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zerostart.errors import InputError
+from zerostart.records import read_json
 
 SPLITS = ("train", "val", "test")
 
@@ -82,8 +83,8 @@ def write_index(
 def open_store(folder: str | Path, tags: Sequence[str]) -> ImageStore:
     """Open a store; raises InputError when it is missing or its tags are not `tags` in this order."""
     folder = Path(folder)
+    index = read_json(folder / "index.json", "the stage `images` writes it")
     try:
-        index = json.loads((folder / "index.json").read_text())
         arrays = {name: np.load(folder / f"{name}.npy") for name in ("shapes", "targets", "areas", "splits")}
     except OSError:
         raise InputError(f"{folder}: no readable image store; the stage `images` writes it") from None
