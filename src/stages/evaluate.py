@@ -18,6 +18,7 @@ from PIL import Image
 
 from zerostart.cache.views import View, load_view, view_name
 from zerostart.cache.writing import write_view
+from zerostart.datasets.pictures import open_rgb
 from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS, unflip
 from zerostart.detector.model import load_detector
@@ -252,7 +253,7 @@ def write_pictures(split: Split, reports: dict[str, Report], critical: list[str]
     def open_image(image_id: int) -> Image.Image:
         if not files[image_id].is_file():
             raise InputError(f"{files[image_id]}: no such file; {COCO / 'test.json'} lists it as image {image_id}")
-        return Image.open(files[image_id])
+        return open_rgb(files[image_id])
 
     points = {name: report.point for name, report in reports.items()}
     names = {image["id"]: image["file_name"] for image in split.ground_truth["images"]}
