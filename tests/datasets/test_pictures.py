@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zerostart.errors import InputError
 from zerostart.datasets.pictures import open_rgb
+from zerostart.errors import InputError
 
 GREY = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)
 

@@ -116,8 +116,8 @@ def _check_format(card: Card, path: Path) -> None:
             place = getattr(files, key)
             if place is not None and (Path(place).is_absolute() or PureWindowsPath(place).drive or ".." in Path(place).parts):
                 raise InputError(
-                    f"{path}: key 'splits.{split}.{key}' is '{place}'; a path inside the data set's folder is expected, which is what"
-                    " DVC keeps track of"
+                    f"{path}: key 'splits.{split}.{key}' is '{place}'; a path inside the data set's folder is expected:"
+                    " what DVC keeps track of"
                 )
         if card.format == "voc" and files.list is None:
             raise InputError(f"{path}: key 'splits.{split}.list' is missing; format voc expects a file with one stem per line")

@@ -141,8 +141,8 @@ def _check_references(coco: CocoFile, path: Path) -> None:
     for index, item in enumerate(coco.annotations):
         if item.image_id not in images:
             raise InputError(
-                f"{coco.where(path, index)}: image_id {item.image_id} is not the id of an image of this file; ids of existing ones"
-                " are expected"
+                f"{coco.where(path, index)}: image_id {item.image_id} is not the id of an image of this file; ids of existing"
+                " ones are expected"
             )
         if item.category_id not in categories:
             raise InputError(
@@ -153,7 +153,7 @@ def _check_references(coco: CocoFile, path: Path) -> None:
 
 def _check_pixels(coco: CocoFile, path: Path) -> None:
     boxes = [item.bbox for item in coco.annotations if item.bbox is not None]
-    if boxes and all(0 <= x and 0 <= y and x + width <= 1 and y + height <= 1 for x, y, width, height in boxes):
+    if boxes and all(min(x, y) >= 0 and x + width <= 1 and y + height <= 1 for x, y, width, height in boxes):
         raise InputError(f"{path}: every bbox lies in [0, 1], as fractions of the image do; pixels are expected")
 
 

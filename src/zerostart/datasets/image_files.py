@@ -59,14 +59,14 @@ def read_image_files(folder: Path, sources: Mapping[str, str], findings: Finding
 
 
 def check_annotated_size(annotated: tuple[float, float], file: ImageFile | Picture, path: Path, source: str) -> None:
-    """Raises InputError unless the annotated width and height are the upright picture's; it names EXIF where that is why not."""
+    """Raises InputError unless the annotated width and height are the upright picture's; it names EXIF where that is why."""
     if annotated == file.size:
         return
     why = "the same size is expected"
     if annotated == file.stored_size:
         why = (
-            f"the annotated size is that of the stored pixels, before they are turned as EXIF orientation {file.orientation} says; "
-            f"boxes on the upright picture are expected, or files without that orientation"
+            f"the annotated size is that of the stored pixels, before they are turned as EXIF orientation {file.orientation} "
+            f"says; boxes on the upright picture are expected, or files without that orientation"
         )
     shown, size = ("×".join(f"{side:g}" for side in sides) for sides in (annotated, file.size))
     raise InputError(f"{source}: size {shown} is annotated, but {path} is {size}; {why}")

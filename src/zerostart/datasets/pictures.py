@@ -72,7 +72,7 @@ def read_picture(source: Path | bytes, longest: int | None = None) -> Picture:
 
     Grey, palette and CMYK become RGB, 16 bits per channel become 8 over their full range (65535 is white), whatever part of it
     the picture uses; an alpha channel is dropped; of an animation the first frame is taken.
-    longest: at least so many pixels are needed on the longer side; a JPEG may then be decoded to a half, a quarter or an eighth.
+    longest: so many pixels are needed on the longer side; a JPEG may then be decoded to a half, a quarter or an eighth.
 
     Raises PictureError when it is missing, empty, truncated, of no format in FORMATS, of floating point, or of more than
     MOST_PIXELS.
@@ -93,7 +93,7 @@ def read_picture(source: Path | bytes, longest: int | None = None) -> Picture:
         raise
     except Image.DecompressionBombError as error:
         raise PictureError(f"not a readable image ({error})") from None
-    # The readers for damaged files raise nearly anything: SyntaxError and ValueError (PNG), TypeError and struct.error (TIFF) ...
+    # Damaged files raise nearly anything: SyntaxError and ValueError (PNG), TypeError and struct.error (TIFF) ...
     except Exception as error:
         raise PictureError(f"not a readable image ({_reason(error, source)})") from None
 
@@ -148,7 +148,8 @@ def _check_size(image: Image.Image) -> None:
         raise PictureError(f"an image of {width}x{height} pixels; at least 1x1 is expected")
     if width * height > MOST_PIXELS:
         raise PictureError(
-            f"{width}x{height} pixels, too large to be decoded safely; at most {MOST_PIXELS // 1_000_000} megapixels are expected"
+            f"{width}x{height} pixels, too large to be decoded safely; at most {MOST_PIXELS // 1_000_000} megapixels are"
+            " expected"
         )
 
 

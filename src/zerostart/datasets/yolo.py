@@ -154,7 +154,8 @@ def yolo_names(folder: Path, splits: list[SplitFiles], given: list[str] | None) 
         for index, name in enumerate(its):
             if name in names and names.index(name) != index:
                 raise InputError(
-                    f"{other}: '{name}' is class {index}, but {first} has it as class {names.index(name)}; the same order is expected"
+                    f"{other}: '{name}' is class {index}, but {first} has it as class {names.index(name)}; the same order is"
+                    " expected"
                 )
     return names
 
@@ -176,8 +177,8 @@ def read_yolo_names(path: Path) -> list[str]:
     for index, name in enumerate(names):
         if not isinstance(name, str):
             raise InputError(
-                f"{path}: 'names' has {name!r} as class {index}; 'names' with a list of class names is expected, in quotes where YAML"
-                " would read a number, yes or no"
+                f"{path}: 'names' has {name!r} as class {index}; 'names' with a list of class names is expected, in quotes"
+                " where YAML would read a number, yes or no"
             )
     check_distinct(names, f"{path}: class", "in 'names'")
     return names

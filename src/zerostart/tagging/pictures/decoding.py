@@ -19,8 +19,8 @@ def decode(source: Path | bytes, longest: int | None = None, annotated: tuple[fl
     """A picture upright as H×W×3 uint8, shrunk so that its longer side is at most `longest` pixels.
 
     annotated: width and height that its annotation gives.
-    Raises UnreadableError for what :func:`read_picture` refuses, and for a picture smaller than 8 pixels a side; InputError for one
-    of another size than annotated, as its boxes belong to something else.
+    Raises UnreadableError for what :func:`read_picture` refuses, and for a picture smaller than 8 pixels a side; InputError for
+    one of another size than annotated, as its boxes belong to something else.
     """
     picture = read_picture(source, longest)
     if annotated is not None:

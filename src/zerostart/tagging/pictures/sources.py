@@ -189,8 +189,8 @@ def _coco(labels: Path, folder: Path, root: Path) -> Source:
         share = item.bbox[2] * item.bbox[3] / pixels[image] if pixels[image] > 0 else math.nan
         if not 0 < share <= MOST_SHARE:
             raise InputError(
-                f"{coco.where(labels, index)}: its bbox covers {share:.3g} of the picture; more than 0 and at most the whole are"
-                " expected"
+                f"{coco.where(labels, index)}: its bbox covers {share:.3g} of the picture; more than 0 and at most the whole"
+                " are expected"
             )
         boxes[image][name] = max(share, boxes[image].get(name, 0.0))
     items = [
