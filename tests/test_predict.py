@@ -50,6 +50,7 @@ def test_a_folder(pipeline):
 def test_a_coco_file_keeps_its_ids(pipeline):
     coco = json.loads((pipeline / "data/coco/test.json").read_text())
     coco["categories"] = [{"id": 10 * (3 - index), "name": name} for index, name in enumerate(CLASSES)]
+    coco["annotations"] = []  # nor are any needed
     (pipeline / "own.json").write_text(json.dumps(coco))
     predict(pipeline, "own.json", "--images", "data/raw/parts", "--out", "c", "--every-class")
     rows = json.loads((pipeline / "c/refined.json").read_text())
@@ -120,10 +121,10 @@ def test_pictures_name_the_rivals():
         (["data/coco"], "data/coco: has no image"),
         (["broken.png"], "broken.png: not a readable image"),
         (["data/coco/test.json"], "no such image, but data/coco/test.json lists it; --images says where"),
-        (["list.json"], "list.json: not a COCO file with images and categories"),
+        (["list.json"], "list.json: input should be an object"),
         (["few.json"], "few.json: has no category 'crack', which the detector knows"),
         (["none.json"], "none.json: lists no image"),
-        (["sizes.json", "--images", "data/raw/parts"], "is 80x48 pixels, but the COCO file says 81x48"),
+        (["sizes.json", "--images", "data/raw/parts"], "size 81×48 is annotated, but .* is 80×48"),
         (["data/raw/parts", "--threshold", "2"], "--threshold is 2.0; 0 to 1 is expected"),
         (["data/raw/parts", "--batch-size", "0"], "--batch-size is 0; 1 to 4096 is expected"),
         (["data/raw/parts", "--out", "data"], "data: exists and is not empty; a new folder is expected"),
@@ -135,8 +136,8 @@ def test_refused(pipeline, arguments, message):
     coco = json.loads((pipeline / "data/coco/test.json").read_text())
     (pipeline / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (pipeline / "list.json").write_text("[]")
-    (pipeline / "few.json").write_text(json.dumps(coco | {"categories": []}))
-    (pipeline / "none.json").write_text(json.dumps(coco | {"images": []}))
+    (pipeline / "few.json").write_text(json.dumps(coco | {"categories": [], "annotations": []}))
+    (pipeline / "none.json").write_text(json.dumps(coco | {"images": [], "annotations": []}))
     (pipeline / "sizes.json").write_text(json.dumps(coco | {"images": [image | {"width": 81} for image in coco["images"]]}))
     out = [] if "--out" in arguments else ["--out", "refused"]
     with pytest.raises(InputError, match=message):

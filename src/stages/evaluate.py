@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
 from zerostart.evaluation.changes import changes, draw_changes
 from zerostart.evaluation.critical_objects import HEADER, critical_objects
@@ -66,7 +67,7 @@ def write_critical_objects(split: Split, reports: dict[str, Report], critical: l
         path = raw / files[image_id]
         if not path.is_file():
             raise InputError(f"{path}: no such file; {TEST} lists it as image {image_id}")
-        return Image.open(path)
+        return open_rgb(path)
 
     points = {name: report.point for name, report in reports.items()}
     write_csv(PLOTS / "critical_objects.csv", HEADER, critical_objects(split.evaluator, points, critical, files))

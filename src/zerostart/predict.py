@@ -1,7 +1,6 @@
 """What the detector finds in images, and why: `python -m zerostart.predict IMAGE|FOLDER|COCO.json --out FOLDER`."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +10,13 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from zerostart.datasets.coco_file import read_coco_file
+from zerostart.datasets.files import pictures_below, spelled
+from zerostart.datasets.image_files import check_annotated_size
+from zerostart.datasets.pictures import SUFFIXES, PictureError, read_picture
 from zerostart.detector.pixels import resized
 from zerostart.device import default_device
 from zerostart.errors import InputError, run_stage
-from zerostart.inference.any_image import open_rgb
 from zerostart.inference.assembly import load_checkpoint
 from zerostart.inference.detections import Detections, Engine
 from zerostart.inference.explained_pictures import SIDE, draw
@@ -22,7 +24,6 @@ from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
 
 
@@ -34,12 +35,10 @@ class Source(NamedTuple):
     """Of the COCO file, else relative to the folder."""
     ids: list[int]
     """Of the COCO file, else 1, 2, ... in the order of the paths."""
-    sizes: list[tuple[int, int] | None]
+    sizes: list[tuple[float, float] | None]
     """Width and height that the COCO file gives."""
     categories: dict[str, int]
     """Class name -> id in the results."""
-    upright: bool
-    """Images are turned as EXIF says; those of a COCO file are not, as its boxes belong to the stored pixels."""
 
 
 class Options(NamedTuple):
@@ -70,7 +69,7 @@ def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> So
     Raises InputError where there is none, or the COCO file is damaged or lacks one of the classes.
     """
     if path.is_dir():
-        paths = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        paths = pictures_below(path)
         if not paths:
             raise InputError(f"{path}: has no image ({', '.join(sorted(SUFFIXES))})")
     elif not path.is_file():
@@ -81,33 +80,22 @@ def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> So
         paths = [path]
     categories = {name: index for index, name in enumerate(classes)}
     names = [(file.relative_to(path) if path.is_dir() else Path(file.name)).as_posix() for file in paths]
-    return Source(paths, names, list(range(1, len(paths) + 1)), [None] * len(paths), categories, upright=True)
+    return Source(paths, names, list(range(1, len(paths) + 1)), [None] * len(paths), categories)
 
 
 def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
-    try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
-        ids = {category["name"]: int(category["id"]) for category in coco["categories"]}
-        listed = [
-            (
-                folder / str(image["file_name"]),
-                str(image["file_name"]),
-                int(image["id"]),
-                (int(image["width"]), int(image["height"])),
-            )
-            for image in coco["images"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a COCO file with images and categories ({type(error).__name__}: {error})") from None
+    coco = read_coco_file(path, boxes=False, annotations=False)
+    ids = {category.name: category.id for category in coco.categories}
     missing = [name for name in classes if name not in ids]
-    if missing or not listed:
+    if missing or not coco.images:
         what = f"has no category {missing[0]!r}, which the detector knows" if missing else "lists no image"
         raise InputError(f"{path}: {what}")
-    for file, *_ in listed:
+    paths = [folder / spelled(folder, image.file_name) for image in coco.images]
+    for file in paths:
         if not file.is_file():
             raise InputError(f"{file}: no such image, but {path} lists it; --images says where its images lie")
-    paths, names, image_ids, sizes = (list(column) for column in zip(*listed, strict=True))
-    return Source(paths, names, image_ids, sizes, {name: ids[name] for name in classes}, upright=False)
+    names, image_ids, sizes = zip(*((image.file_name, image.id, image.size) for image in coco.images), strict=True)
+    return Source(paths, list(names), list(image_ids), list(sizes), {name: ids[name] for name in classes})
 
 
 def predict(detector: RefinedDetector, source: Source, options: Options) -> Iterator[Looked]:
@@ -130,9 +118,13 @@ def _open(
     source: Source, index: int, tiling: Tiling, side: int, input_size: int
 ) -> tuple[tuple[int, int], Image.Image, list[Tile], np.ndarray]:
     path, expected = source.paths[index], source.sizes[index]
-    image = open_rgb(path, source.upright)
-    if expected and image.size != expected:
-        raise InputError(f"{path}: is {image.width}x{image.height} pixels, but the COCO file says {expected[0]}x{expected[1]}")
+    try:
+        picture = read_picture(path)
+    except PictureError as reason:
+        raise InputError(f"{path}: {reason}") from None
+    image = picture.rgb
+    if expected:
+        check_annotated_size(expected, picture, path, f"the COCO file, image {source.ids[index]}")
     parts = tiles(*image.size, tiling, side)
     pixels = np.stack([resized(image.crop(part) if len(parts) > 1 else image, input_size) for part in parts])
     small = image.copy()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
-from zerostart.inference.any_image import open_rgb
 from zerostart.outputs import output_file
 from zerostart.retrieval.embedding.embedders import Embedder, load_embedder
 from zerostart.retrieval.embedding.mixing import mix

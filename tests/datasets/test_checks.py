@@ -23,7 +23,7 @@ CLASSES = ("scratch", "dent", "hole")
 WIDTH, HEIGHT = 40, 30
 # split: image stem: objects as (class, x, y, width, height) in pixels
 SMALL = {
-    "train": {"a": [("dent", 0, 0, 40, 30), ("hole", 1, 2, 3, 4)], "b": []},
+    "train": {"a": [("dent", 0, 0, 40, 30), ("hole", 1, 2, 3, 4)], "b": [("scratch", 9, 9, 6, 6)]},
     "val": {"c": [("scratch", 5, 5, 10, 10)]},
     "test": {"d": [("scratch", 5, 5, 10, 20), ("dent", 8, 0, 32, 10)]},
 }
@@ -130,6 +130,7 @@ def test_the_coco_output(tmp_path, format):
         "annotations": [
             {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 30], "area": 1200, "iscrowd": 0},
             {"id": 2, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0},
+            {"id": 3, "image_id": 2, "category_id": 0, "bbox": [9, 9, 6, 6], "area": 36, "iscrowd": 0},
         ],
         "categories": [{"id": 0, "name": "scratch"}, {"id": 1, "name": "dent"}, {"id": 2, "name": "hole"}],
     }
@@ -161,7 +162,7 @@ def contents(draw):
         (x, width), (y, height) = side(WIDTH), side(HEIGHT)
         return draw(st.sampled_from(CLASSES)), x, y, width, height
 
-    objects = [item() for _ in range(draw(st.integers(0, 6)))]
+    objects = list(dict.fromkeys(item() for _ in range(draw(st.integers(0, 6)))))
     cut = draw(st.integers(0, len(objects)))
     extra = {"e": objects[:cut], "f": objects[cut:]}
     return SMALL | {"train": SMALL["train"] | extra}
@@ -343,8 +344,9 @@ def test_sixteen_bit_images(tmp_path):
 def test_wrong_annotated_size(tmp_path, format):
     folder = write_dataset(tmp_path / "raw", format, size=(HEIGHT, WIDTH))
     found = refusal(format, folder)
-    assert "size 30×40 is annotated, but" in found
-    assert found.endswith("images/a.png is 40×30; the same size is expected")
+    assert "raw: 4 defects; `on_defect: skip` in the card leaves these records out\n  image size (4): " in found
+    assert "size 30×40 is annotated, but" in found and "and 1 more" in found
+    assert "images/a.png is 40×30; the same size is expected" in found
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/secret.png", "images/../images/c.png"])
@@ -375,7 +377,7 @@ def run_stage():
 def test_stage(workplace, capsys):
     run_stage()
     assert capsys.readouterr().out == (
-        "dataset synthetic: train 2 images, 2 objects; val 1 images, 1 objects; test 1 images, 2 objects\n"
+        "dataset synthetic: train 2 images, 3 objects; val 1 images, 1 objects; test 1 images, 2 objects\n"
     )
     written = {path.name: path.read_bytes() for path in Path("data/coco").iterdir()}
     assert sorted(written) == ["test.json", "train.json", "val.json"]

@@ -3,7 +3,10 @@ import json
 import pytest
 
 from zerostart.datasets.cards import Card, SplitFiles
-from zerostart.datasets.importers import ObjectRecord, read_coco, read_split, read_voc, read_yolo, read_yolo_names
+from zerostart.datasets.image_records import ObjectRecord
+from zerostart.datasets.importers import read_coco, read_split
+from zerostart.datasets.voc import read_voc
+from zerostart.datasets.yolo import read_yolo, read_yolo_names
 from zerostart.errors import InputError
 
 COCO = SplitFiles(annotations="train.json", images="pictures")
@@ -61,7 +64,8 @@ def test_yolo(tmp_path):
     empty, record = read_yolo(lay_out(tmp_path, files), YOLO, NAMES)
     assert (empty.file_name, empty.objects) == ("images/a.jpg", ())
     assert (record.file_name, record.size) == ("images/b/x.jpg", None)
-    assert record.objects == (ObjectRecord("scratch", (0.375, 0, 0.25, 1), f"{tmp_path}/labels/b/x.txt, line 1"),)
+    source = f"{tmp_path}/labels/b/x.txt, line 1"
+    assert record.objects == (ObjectRecord("scratch", (0.375, 0, 0.25, 1), source, rounding=0.00075),)
 
 
 def test_a_yolo_list_selects_and_orders_the_images(tmp_path):
@@ -75,7 +79,7 @@ def test_yolo_names(tmp_path, text):
     assert read_yolo_names(lay_out(tmp_path, {"data.yaml": text}) / "data.yaml") == NAMES
 
 
-@pytest.mark.parametrize(("names", "expected"), [(None, "dent"), (["scratch", "dent"], "scratch")])
+@pytest.mark.parametrize(("names", "expected"), [(None, "dent"), (["bump", "scratch"], "bump")])
 def test_names_of_the_card_go_before_data_yaml(tmp_path, names, expected):
     card = Card(
         name="small",
@@ -107,10 +111,13 @@ def replaced(key, **changes):
         (twice("images"), ": id 5 stands twice in 'images'"),
         (twice("annotations"), ": id 3 stands twice in 'annotations'"),
         (twice("categories"), ": id 9 stands twice in 'categories'"),
-        ({"categories": [{"id": 9, "name": "dent"}, {"id": 7, "name": "dent"}]}, ": name 'dent' stands twice in 'categories'"),
+        (
+            {"categories": [{"id": 9, "name": "x"}, {"id": 7, "name": "dent"}, {"id": 8, "name": "dent"}]},
+            ": name 'dent' stands twice in 'categories'",
+        ),
         (replaced("annotations", image_id=6), ", annotation 3: image_id 6 is not the id of an image"),
         (replaced("annotations", category_id=0), ", annotation 3: category_id 0 is not the id of a category"),
-        (replaced("annotations", iscrowd=1), r", annotation 3: iscrowd is 1; single objects \(0\) are expected"),
+        (replaced("annotations", iscrowd=2), r": annotations\[0\].iscrowd: input should be less than or equal to 1"),
         (replaced("annotations", bbox=[1, 2, 3]), r": annotations\[0\].bbox\[3\]: field missing"),
         (replaced("annotations", bbox=[1, 2, 3, "4"]), r": annotations\[0\].bbox\[3\]: input should be a valid number"),
         (replaced("annotations", bbox=[1, 2, 3, True]), r": annotations\[0\].bbox\[3\]: input should be a valid number"),
@@ -172,7 +179,7 @@ def test_voc_refusals(tmp_path, changes, message):
         ({"images/a.jpg": None}, "images: no such folder; the images are expected there"),
         ({"labels/z.txt": ""}, "labels/z.txt: a label file without an image; one with the same stem is expected in .*images"),
         ({"labels/a.txt": "0 .5 .5 1 1\n0 .5 .5 1"}, "a.txt, line 2: '0 .5 .5 1' found; a class index and four numbers"),
-        ({"labels/a.txt": "0 .1 .1 .9 .1 .9 .9"}, "a.txt, line 1: '0 .1 .1 .9 .1 .9 .9' found; a class index and four numbers"),
+        ({"labels/a.txt": "0 .1 .1 .9 .1 .9"}, "a.txt, line 1: '0 .1 .1 .9 .1 .9' found; a class index and four numbers"),
         ({"labels/a.txt": "dent .5 .5 1 1"}, "a.txt, line 1: 'dent .5 .5 1 1' found; a class index and four numbers"),
         ({"labels/a.txt": "2 .5 .5 1 1"}, r"a.txt, line 1: class index 2 found; 0 to 1 are expected \(dent, scratch\)"),
         ({"labels/a.txt": "-1 .5 .5 1 1"}, "a.txt, line 1: class index -1 found"),
@@ -191,7 +198,7 @@ def test_yolo_refusals(tmp_path, changes, message):
     ("text", "message"),
     [
         ("names: {1: dent, 2: scratch}", "'names' with a list of class names, or a mapping of 0..n-1 to them"),
-        ("names: [dent, 3]", "'names' with a list"),
+        ("names: [dent, 3]", "'names' has 3 as class 1; 'names' with a list"),
         ("nc: 2", "'names' with a list"),
         ("names: [", "not valid YAML"),
         ("names: [dent, dent]", "class 'dent' stands twice in 'names'"),

@@ -48,8 +48,10 @@ def broken_png() -> bytes:
 def test_an_unreadable_image_is_named(tmp_path, content, monkeypatch):
     coco = write_images(tmp_path, 5)
     path = tmp_path / coco["images"][4]["file_name"]
+    reason = "not a readable image"
     if content is None:
         path.unlink()
+        reason = "no such image"
     elif content == "truncated":
         path.write_bytes(path.read_bytes()[:500])
     elif content == "huge":
@@ -59,7 +61,7 @@ def test_an_unreadable_image_is_named(tmp_path, content, monkeypatch):
         path.write_bytes(content)
     batches = image_batches(coco, tmp_path, 32, batch_size=2)
     next(batches), next(batches)
-    with pytest.raises(InputError, match=rf"{path.name}: not a readable image"):
+    with pytest.raises(InputError, match=rf"{path.name}: {reason}"):
         next(batches)
 
 

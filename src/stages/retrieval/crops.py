@@ -1,19 +1,21 @@
 """crops: cut the crops of every photo of data/raw/<dataset> and write their table."""
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import torch
-from PIL import Image
 
-from zerostart.datasets.image_files import read_image_files
+from zerostart.datasets.duplicates import check_one_split_only
+from zerostart.datasets.image_files import check_annotated_size, read_image_files
+from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import stage_folder, write_json
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
 from zerostart.retrieval.crops.cutting import SCHEMA, crops_of, cut_out
-from zerostart.retrieval.crops.photos import Photo, hold_out
+from zerostart.retrieval.crops.photos import Photo, hold_out, together
 from zerostart.retrieval.crops.vehicles import FindVehicle, load_vehicle_detector
 from zerostart.retrieval.crops.zone_layout import read_zone_photos
 from zerostart.retrieval.params import CropParams, RetrievalParams, load_retrieval_params
@@ -21,17 +23,18 @@ from zerostart.retrieval.tables import write_table
 
 OUTPUT = Path("data/retrieval/crops")
 JPEG_QUALITY = 95
-EXIF_ORIENTATION = 0x0112
 
 
 def main() -> str:
     params = load_retrieval_params()
     folder = Path("data/raw") / params.dataset
     photos = read_photos(folder, params)
-    sizes = read_image_files(folder, {photo.source: photo.annotation for photo in photos})
+    files = read_image_files(folder, {photo.source: photo.annotation for photo in photos})
     for photo in photos:
-        _check_boxes(photo, sizes[photo.source].size)
-        _check_upright(folder / photo.source)
+        if photo.size is not None:
+            check_annotated_size(photo.size, files[photo.source], folder / photo.source, photo.annotation)
+        _check_boxes(photo, files[photo.source].size)
+    photos = apart(photos, {name: file.pixels_sha256 for name, file in files.items()}, folder, params)
     detector = load_vehicle_detector(params.vehicle_detector)
     with stage_folder(OUTPUT) as output, _workers() as pool:
         (output / "images").mkdir()
@@ -59,12 +62,22 @@ def read_photos(folder: Path, params: RetrievalParams) -> list[Photo]:
     return hold_out(photos, params.query_share, params.seed)
 
 
+def apart(photos: list[Photo], digests: Mapping[str, str], folder: Path, params: RetrievalParams) -> list[Photo]:
+    """The photos such that no picture is on record and asks as well: copies follow the first where we divide them ourselves.
+
+    Raises InputError where the data set itself has a picture in both.
+    """
+    if params.layout != "coco":
+        return together(photos, digests)
+    check_one_split_only(((photo.source, photo.split, digests[photo.source]) for photo in photos), folder)
+    return photos
+
+
 def cut_photo(
     number: int, photo: Photo, folder: Path, output: Path, detector: FindVehicle | None, settings: CropParams
 ) -> tuple[list[dict], bool]:
     """Write the crops of a photo; returns their rows and whether a detector found the vehicle."""
-    with Image.open(folder / photo.source) as file:
-        image = file.convert("RGB")
+    image = open_rgb(folder / photo.source)
     vehicle = detector(image) if detector else None
     crops = crops_of(photo, number, image.size, vehicle or (0, 0, *image.size), settings)
     for crop in crops:
@@ -85,14 +98,6 @@ def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
                 f"{photo.annotation}: a {damage.type} reaches to ({right:.0f}, {bottom:.0f}) from ({left:.0f}, {top:.0f}); "
                 f"the photo is {size[0]}×{size[1]} pixels"
             )
-
-
-def _check_upright(path: Path) -> None:
-    """Annotation tools turn such a photo before polygons are drawn on it, or not: nobody can tell from the file."""
-    with Image.open(path) as file:
-        orientation = file.getexif().get(EXIF_ORIENTATION, 1)
-    if orientation != 1:
-        raise InputError(f"{path}: its EXIF orientation is {orientation}; photos whose pixels are stored upright are expected")
 
 
 def _said(source: str | None, detector: FindVehicle | None, vehicles: int, photos: int) -> str:

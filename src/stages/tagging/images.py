@@ -46,7 +46,7 @@ def _store(items: list[Item], domain: str, card: TagCard, params: TaggingParams,
     folder.mkdir()
     kept: list[Item] = []
     left_out: dict[str, str] = {}
-    shapes = write_pixels(folder, clean(items, params.data.longest, kept, left_out))
+    shapes = write_pixels(folder, clean(items, params.data.longest, kept, left_out, join_tags=domain == "real"))
     if not kept:
         name, reason = next(iter(left_out.items()))
         raise InputError(f"data/raw/{card.name}: no readable {domain} picture is left; {name}: {reason}")

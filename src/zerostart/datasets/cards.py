@@ -1,7 +1,7 @@
 """The dataset card (data/datasets/<name>.yaml): what a dataset's classes are and where its files lie."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Literal
 
 import yaml
@@ -50,6 +50,12 @@ class Card(FrozenModel):
     names: tuple[Name, ...] | None = None
     """yolo: the class names in the order of the label files' indices; without it `names` of the dataset's data.yaml."""
 
+    on_defect: Literal["refuse", "skip"] = "refuse"
+    """Records that cannot be taken: an error that lists all of them, or left out, which `metrics/` and the report then say."""
+
+    repeated_objects: Literal["refuse", "keep"] = "refuse"
+    """The same box of the same class twice in one image: a defect, or kept, as in published sets that have some."""
+
     def class_of(self, source_name: str) -> str:
         """The card's name for a class of the source."""
         return self.aliases.get(source_name, source_name)
@@ -68,7 +74,7 @@ def load_card(name: str, folder: str | Path = "data/datasets") -> Card:
     path = Path(folder) / f"{name}.yaml"
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping with name, format, classes and so on is expected")
@@ -106,6 +112,13 @@ def _check_classes(card: Card, path: Path) -> None:
 
 def _check_format(card: Card, path: Path) -> None:
     for split, files in card.splits:
+        for key in ("annotations", "images", "list"):
+            place = getattr(files, key)
+            if place is not None and (Path(place).is_absolute() or PureWindowsPath(place).drive or ".." in Path(place).parts):
+                raise InputError(
+                    f"{path}: key 'splits.{split}.{key}' is '{place}'; a path inside the data set's folder is expected:"
+                    " what DVC keeps track of"
+                )
         if card.format == "voc" and files.list is None:
             raise InputError(f"{path}: key 'splits.{split}.list' is missing; format voc expects a file with one stem per line")
         if card.format == "coco" and files.list is not None:

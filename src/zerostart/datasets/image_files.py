@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from zerostart.datasets.findings import Findings
+from zerostart.datasets.pictures import Picture, PictureError, read_picture
 from zerostart.errors import InputError
 
 
@@ -17,36 +20,64 @@ class ImageFile:
     """What the checks need to know about an image file."""
 
     size: tuple[int, int]
-    """Width and height in pixels, as stored: an EXIF orientation is not applied, neither here nor for the detector."""
+    """Width and height in pixels of the upright picture."""
+    stored_size: tuple[int, int]
+    """The same before it was turned as its EXIF orientation says."""
+    orientation: int
+    """EXIF orientation, 1 (stored upright) to 8."""
     pixels_sha256: str
-    """Of the size and the RGB pixels, which are what the detector sees."""
+    """See :func:`pixels_sha256`."""
 
 
-def read_image_files(folder: Path, sources: Mapping[str, str]) -> dict[str, ImageFile]:
+def pixels_sha256(picture: Image.Image | np.ndarray) -> str:
+    """Digest of the size and the RGB pixels (H×W×3), which are what a model sees: equal for two files of the same picture."""
+    pixels = np.asarray(picture)
+    digest = hashlib.sha256(f"{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def read_image_files(folder: Path, sources: Mapping[str, str], findings: Findings | None = None) -> dict[str, ImageFile]:
     """Decode all images in threads.
 
     `sources` maps each image's path relative to `folder` to the record that names it.
 
     Raises InputError for the first image, in the order of `sources`, that is missing, not an image, truncated or of
-    more than 8 bits per channel.
+    more than 8 bits per channel; with `findings` such images are left out and noted there.
     """
+    findings = findings or Findings()
+    files = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = pool.map(lambda name: _read_image_file(folder / name, sources[name]), sources)
-        return dict(zip(sources, files, strict=True))
+        for name, found in zip(
+            sources, pool.map(lambda name: _read_image_file(folder / name, sources[name]), sources), strict=True
+        ):
+            if isinstance(found, ImageFile):
+                files[name] = found
+            else:
+                findings.defect("image", str(found))
+    return files
 
 
-def _read_image_file(path: Path, source: str) -> ImageFile:
+def check_annotated_size(annotated: tuple[float, float], file: ImageFile | Picture, path: Path, source: str) -> None:
+    """Raises InputError unless the annotated width and height are the upright picture's; it names EXIF where that is why."""
+    if annotated == file.size:
+        return
+    why = "the same size is expected"
+    if annotated == file.stored_size:
+        why = (
+            f"the annotated size is that of the stored pixels, before they are turned as EXIF orientation {file.orientation} "
+            f"says; boxes on the upright picture are expected, or files without that orientation"
+        )
+    shown, size = ("×".join(f"{side:g}" for side in sides) for sides in (annotated, file.size))
+    raise InputError(f"{source}: size {shown} is annotated, but {path} is {size}; {why}")
+
+
+def _read_image_file(path: Path, source: str) -> ImageFile | InputError:
     try:
-        with Image.open(path) as image:
-            mode, pixels = image.mode, image.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image; {source} is its annotation") from None
-    # Pillow reports a broken PNG as a SyntaxError or ValueError, and a size that could exhaust memory in its own way.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({error}); {source} is its annotation") from None
-    if mode in ("F", "I") or mode.startswith("I;16"):
-        # Pillow would turn everything above 255 into white.
-        raise InputError(f"{path}: pixels of more than 8 bits (mode {mode}); 8 bits per channel are expected")
-    digest = hashlib.sha256(f"{pixels.size}".encode())
-    digest.update(pixels.tobytes())
-    return ImageFile(pixels.size, digest.hexdigest())
+        picture = read_picture(path)
+    except PictureError as reason:
+        return InputError(f"{path}: {reason}; {source} is its annotation")
+    if picture.deep:
+        # Of 16 bits cameras often use 10 or 12, which would be nearly black.
+        return InputError(f"{path}: pixels of more than 8 bits (mode {picture.mode}); 8 bits per channel are expected")
+    return ImageFile(picture.size, picture.stored_size, picture.orientation, pixels_sha256(picture.rgb))

@@ -9,22 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zerostart.errors import InputError
+from zerostart.datasets.pictures import open_rgb
 from zerostart.prefetch import in_order
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
-    """One image as RGB uint8 (3×size×size), resized bilinearly without keeping the aspect ratio, as DEIMv2 does.
+    """One upright image as RGB uint8 (3×size×size), resized bilinearly without keeping the aspect ratio, as DEIMv2 does.
 
     Raises InputError when the file is missing or cannot be decoded.
     """
-    try:
-        with Image.open(path) as image:
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    # Pillow reports a broken PNG as a SyntaxError or ValueError, and a size that could exhaust memory in its own way.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({error})") from None
-    return np.asarray(resized).transpose(2, 0, 1)
+    return resized(open_rgb(path), size)
 
 
 def image_batches(coco: dict, folder: str | Path, size: int, batch_size: int) -> Iterator[Tensor]:

@@ -22,11 +22,11 @@ from torchvision.ops import box_convert
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.config import FrozenModel, explain_problems
+from zerostart.datasets.pictures import open_rgb
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS, mirrored, unflip
 from zerostart.detector.model import load_detector, look, save_detector
 from zerostart.detector.pixels import pixel_values, resized
 from zerostart.errors import InputError
-from zerostart.inference.any_image import open_rgb
 from zerostart.inference.detections import Detections, Engine, top_pairs
 from zerostart.inference.folded_fusion import FoldedFusion
 from zerostart.method.checkpoint import load_fusion, save_fusion

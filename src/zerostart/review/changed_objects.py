@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError
 from zerostart.evaluation.critical_objects import HEADER, CriticalObject
 from zerostart.evaluation.picture_sheet import OBJECT, Tile, draw_sheet, how_many
@@ -76,4 +77,4 @@ def _tile(change: Change, names: tuple[str, str], raw: Path) -> Tile:
     for name, row in zip(names, change, strict=True):
         shown = name if len(name) <= 18 else f"{name[:17]}…"
         lines.append(f"{shown}: found, {float(row.refined):.2f}" if row.refined else f"{shown}: missed")
-    return Tile(lambda: Image.open(raw / change.base.image), ((box, OBJECT),), "\n".join(lines))
+    return Tile(lambda: open_rgb(raw / change.base.image), ((box, OBJECT),), "\n".join(lines))

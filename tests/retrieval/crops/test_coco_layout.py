@@ -43,13 +43,15 @@ def test_category_names_give_type_and_severity_and_val_and_test_are_queries(tmp_
     ("changes", "message"),
     [
         ({"category_id": 0}, "annotation 3: category 'severity-damage' is no damage type; surface_scratch, dent"),
-        ({"category_id": 9}, "annotation 3: its image or its category is not in the file"),
-        ({"image_id": 9}, "annotation 3: its image or its category is not in the file"),
+        ({"category_id": 9}, "annotation 3: category_id 9 is not the id of a category of this file"),
+        ({"image_id": 9}, "annotation 3: image_id 9 is not the id of an image of this file"),
         ({"segmentation": [[1, 2, 3, 4]]}, "annotation 3: a polygon of 2 point(s) found; at least 3 are expected"),
         ({"segmentation": [[1, 2, 3, 2, 5, 2]]}, "annotation 3: a polygon without area found"),
         ({"segmentation": [[1, 2, 9, 2, 5, 8], [3, 4, 5, 6]]}, "annotation 3: a polygon of 2 point(s) found"),
         ({"segmentation": [[1, 2, 3, 4, 5]]}, "annotation 3: a polygon with an odd number of coordinates found"),
-        ({"segmentation": 5}, "not a COCO file with polygons: key 'annotations.0.segmentation' is 5"),
+        ({"segmentation": 5}, "annotation 3: neither polygons nor a bbox found; one of them is expected"),
+        ({"segmentation": [5]}, "annotation 3: its segmentation: key '0' is 5: input should be a valid list"),
+        ({"segmentation": [], "bbox": [1, 2, 0, 4]}, "annotation 3: bbox 1, 2, 0, 4 found; a width and a height above 0"),
     ],
 )
 def test_bad_annotations(tmp_path, changes, message):
@@ -58,7 +60,7 @@ def test_bad_annotations(tmp_path, changes, message):
 
 
 def test_a_missing_file(tmp_path):
-    assert refusal(tmp_path) == "train.json: no such file; COCO annotations are expected there"
+    assert refusal(tmp_path) == "train.json: cannot be read (No such file or directory); annotations are expected there"
 
 
 def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):
@@ -66,4 +68,4 @@ def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):
     message = "val.json, image 7: images/same.jpg is that of train.json, image 7 as well; each photo is expected once"
     assert refusal(tmp_path) == message
     write(tmp_path, images=[{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}])
-    assert refusal(tmp_path) == "train.json, image 7: two images have this id; each id is expected once"
+    assert refusal(tmp_path) == "train.json: id 7 stands twice in 'images'; each is expected once"

@@ -5,39 +5,17 @@ Category names are a damage type, or a severity and a type as in `minor-dent`. N
 
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from zerostart.config import explain_problems
+from zerostart.datasets.coco_file import CocoAnnotation, read_coco_file
+from zerostart.datasets.files import spelled
 from zerostart.errors import InputError
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Damage, Photo, box_of
+from zerostart.retrieval.crops.photos import QUERY, RECORD, Box, Damage, Photo, box_from, box_of, check_no_damage_twice
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN
 
+_RINGS = TypeAdapter(list[list[float]])
 SPLITS = {"train": RECORD, "val": QUERY, "test": QUERY}
-
-
-class _Image(BaseModel):
-    id: int
-    file_name: str
-
-
-class _Annotation(BaseModel):
-    id: int
-    image_id: int
-    category_id: int
-    segmentation: list[list[float]]
-
-
-class _Category(BaseModel):
-    id: int
-    name: str
-
-
-class _CocoFile(BaseModel):
-    """The fields that matter here; others are ignored."""
-
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
 
 
 def read_coco_photos(folder: Path) -> list[Photo]:
@@ -48,7 +26,7 @@ def read_coco_photos(folder: Path) -> list[Photo]:
     """
     photos: dict[str, Photo] = {}
     for name in SPLITS:
-        for photo in _read_split(folder / f"{name}.json", SPLITS[name]):
+        for photo in _read_split(folder / f"{name}.json", folder, SPLITS[name]):
             if photo.source in photos:
                 first = photos[photo.source].annotation
                 raise InputError(f"{photo.annotation}: {photo.source} is that of {first} as well; each photo is expected once")
@@ -56,37 +34,44 @@ def read_coco_photos(folder: Path) -> list[Photo]:
     return list(photos.values())
 
 
-def _read_split(path: Path, split: str) -> list[Photo]:
-    try:
-        coco = _CocoFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; COCO annotations are expected there") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: not a COCO file with polygons: {explain_problems(error, kind='key')}") from None
-    categories = {category.id: category.name for category in coco.categories}
+def _read_split(path: Path, folder: Path, split: str) -> list[Photo]:
+    coco = read_coco_file(path, sizes=False, boxes=False)
+    categories = coco.names()
     damages: dict[int, list[Damage]] = {image.id: [] for image in coco.images}
-    if len(damages) < len(coco.images):
-        repeated = next(image.id for n, image in enumerate(coco.images) if image.id in {one.id for one in coco.images[:n]})
-        raise InputError(f"{path}, image {repeated}: two images have this id; each id is expected once")
-    for annotation in coco.annotations:
-        where = f"{path}, annotation {annotation.id}"
-        if annotation.image_id not in damages or annotation.category_id not in categories:
-            raise InputError(f"{where}: its image or its category is not in the file; ids of existing ones are expected")
+    for index, annotation in enumerate(coco.annotations):
+        where = coco.where(path, index)
         damages[annotation.image_id].append(_damage(annotation, categories[annotation.category_id], where))
-    return [
-        Photo(f"images/{image.file_name}", f"{path}, image {image.id}", UNKNOWN, tuple(damages[image.id]), split=split)
-        for image in coco.images
-    ]
+    photos = []
+    for image in coco.images:
+        where = f"{path}, image {image.id}"
+        check_no_damage_twice(damages[image.id], where)
+        source = spelled(folder, f"images/{image.file_name}")
+        photos.append(Photo(source, where, UNKNOWN, tuple(damages[image.id]), split=split, size=image.size))
+    return photos
 
 
-def _damage(annotation: _Annotation, category: str, where: str) -> Damage:
+def _damage(annotation: CocoAnnotation, category: str, where: str) -> Damage:
     head, _, tail = category.partition("-")
     severity, kind = (head, tail) if head in SEVERITIES else (UNKNOWN, category)
     if kind not in DAMAGE_TYPES:
         raise InputError(f"{where}: category '{category}' is no damage type; {', '.join(DAMAGE_TYPES)} are known")
-    if any(len(ring) % 2 for ring in annotation.segmentation):
+    return Damage(kind, severity, _box(annotation, where))
+
+
+def _box(annotation: CocoAnnotation, where: str) -> Box:
+    """Around the polygons; where there are none (exports for detection, run-length masks), the annotated box."""
+    found = annotation.segmentation
+    if not isinstance(found, list) or not found:
+        if annotation.bbox is None:
+            raise InputError(f"{where}: neither polygons nor a bbox found; one of them is expected")
+        return box_from(*annotation.bbox, where)
+    try:
+        rings = _RINGS.validate_python(found)
+    except ValidationError as error:
+        raise InputError(f"{where}: its segmentation: {explain_problems(error, kind='key')}") from None
+    if any(len(ring) % 2 for ring in rings):
         raise InputError(f"{where}: a polygon with an odd number of coordinates found; x and y of each point are expected")
-    rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in annotation.segmentation]
-    for ring in rings:
+    points = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in rings]
+    for ring in points:
         box_of(ring, where)
-    return Damage(kind, severity, box_of([point for ring in rings for point in ring], where))
+    return box_of([point for ring in points for point in ring], where)

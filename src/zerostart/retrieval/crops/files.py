@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from zerostart.datasets.pictures import open_rgb
 from zerostart.retrieval.embedding.embedders import OpenCrop
 
 PICTURES = "data/retrieval/crops/images"
@@ -19,5 +20,4 @@ def open_crops(rows: Iterable[Mapping[str, Any]], folder: str | Path = PICTURES)
 
 
 def _open(path: Path) -> Image.Image:
-    with Image.open(path) as file:
-        return file.convert("RGB")
+    return open_rgb(path)

@@ -1,10 +1,12 @@
 """One photo and its damage, as every layout of a data set gives them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from zerostart.datasets.duplicates import repeated
 from zerostart.errors import InputError
 
 RECORD, QUERY = "record", "query"
@@ -39,16 +41,39 @@ class Photo:
     ignored: tuple[Box, ...] = ()
     """Regions that are neither a known damage nor clean."""
     split: str = RECORD
+    size: tuple[float, float] | None = None
+    """Width and height of the upright photo, where its annotation gives them."""
 
 
 def box_of(points: Sequence[tuple[float, float]], where: str) -> Box:
     """The box around a polygon; raises InputError naming `where` when it has fewer than three points or no area."""
     if len(points) < 3:
         raise InputError(f"{where}: a polygon of {len(points)} point(s) found; at least 3 are expected")
+    if not np.isfinite(points).all():
+        raise InputError(f"{where}: a point that is not finite found; numbers are expected")
     low, high = np.min(points, axis=0), np.max(points, axis=0)
     if not (high > low).all():
         raise InputError(f"{where}: a polygon without area found; three points that span one are expected")
     return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+
+def box_from(x: float, y: float, width: float, height: float, where: str) -> Box:
+    """A box of another notation; raises InputError naming `where` unless it is finite and has an area."""
+    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
+        raise InputError(f"{where}: bbox {x:g}, {y:g}, {width:g}, {height:g} found; a width and a height above 0 are expected")
+    return x, y, x + width, y + height
+
+
+def check_no_damage_twice(damages: Sequence[Damage], where: str) -> None:
+    """Raises InputError when the same damage with the very same box stands there twice."""
+    for first, _ in repeated((damage, damage) for damage in damages):
+        raise InputError(f"{where}: a {first.type} with the very same box stands there twice; each damage is expected once")
+
+
+def together(photos: Sequence[Photo], digests: Mapping[str, str]) -> list[Photo]:
+    """The photos with every copy (of equal pixels, by `source`) in the split of the first: none asks for itself."""
+    first: dict[str, str] = {}
+    return [replace(photo, split=first.setdefault(digests[photo.source], photo.split)) for photo in photos]
 
 
 def hold_out(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:

@@ -3,14 +3,18 @@
 The polygons of a damaged (`ko`) photo are in `…_labelDANO_modificado.json`; a clean (`ok`) one has `…_imageDANO_original.json`.
 """
 
+import math
 import re
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerostart.config import explain_problems
+from zerostart.datasets.files import read_content
+from zerostart.datasets.pictures import is_picture
 from zerostart.errors import InputError
-from zerostart.retrieval.crops.photos import Damage, Photo, box_of
+from zerostart.retrieval.crops.photos import Box, Damage, Photo, box_from, box_of, check_no_damage_twice
 from zerostart.retrieval.vocabulary import IGNORED_LABEL, LABELS, UNKNOWN, ZONES
 
 CONVENTION = "zona1_{ko|ok}_2_3_<timestamp>_zona_<1-10>_imageDANO_original.jpg"
@@ -22,12 +26,20 @@ class _Shape(BaseModel):
 
     label: str
     points: list[tuple[float, float]]
+    shape_type: str = "polygon"
 
 
 class _LabelMe(BaseModel):
     """The fields of a LabelMe file that matter here; others are ignored."""
 
     shapes: list[_Shape]
+    imageWidth: int | None = None
+    imageHeight: int | None = None
+
+    @property
+    def size(self) -> tuple[float, float] | None:
+        """Of the photo that the shapes were drawn on."""
+        return None if self.imageWidth is None or self.imageHeight is None else (self.imageWidth, self.imageHeight)
 
 
 def read_zone_photos(folder: Path) -> list[Photo]:
@@ -36,7 +48,7 @@ def read_zone_photos(folder: Path) -> list[Photo]:
     Raises InputError naming the file for a name off the convention, a zone outside 1–10, a missing or malformed JSON
     file, a label outside 1–9, a polygon with fewer than three points, an `ok` photo with damage and a `ko` photo without.
     """
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    pictures = sorted(path for path in folder.iterdir() if is_picture(path))
     return [_read_photo(path) for path in pictures]
 
 
@@ -50,26 +62,47 @@ def _read_photo(path: Path) -> Photo:
     kind = "labelDANO_modificado" if name["state"] == "ko" else "imageDANO_original"
     annotation = path.with_name(f"{name['stem']}_{kind}.json")
     damages, ignored = [], []
-    for index, shape in enumerate(_read_labelme(annotation, path).shapes, 1):
+    labelme = _read_labelme(annotation, path)
+    for index, shape in enumerate(labelme.shapes, 1):
         where = f"{annotation}, shape {index}"
         if shape.label not in {str(label) for label in (*LABELS, IGNORED_LABEL)}:
             raise InputError(f"{where}: label '{shape.label}' found; 1 to {IGNORED_LABEL} are expected")
-        box = box_of(shape.points, where)
+        box = _box(shape, where)
         if int(shape.label) == IGNORED_LABEL:
             ignored.append(box)
         else:
             damages.append(Damage(LABELS[int(shape.label)], UNKNOWN, box))
     if name["state"] == "ko" and not damages and not ignored:
         raise InputError(f"{annotation}: no polygon found; a 'ko' photo is expected to have at least one")
+    check_no_damage_twice(damages, str(annotation))
     if damages and name["state"] == "ok":
         raise InputError(f"{annotation}: {len(damages)} damage polygon(s) found; none is expected beside an 'ok' photo")
-    return Photo(path.name, str(annotation), ZONES[zone], tuple(damages), tuple(ignored))
+    return Photo(path.name, str(annotation), ZONES[zone], tuple(damages), tuple(ignored), size=labelme.size)
+
+
+def _box(shape: _Shape, where: str) -> Box:
+    """Around a polygon, a rectangle (two opposite corners) or a circle (its centre and a point on it)."""
+    if shape.shape_type == "polygon":
+        return box_of(shape.points, where)
+    if shape.shape_type not in ("rectangle", "circle"):
+        raise InputError(f"{where}: a shape of type '{shape.shape_type}' found; a polygon, rectangle or circle is expected")
+    expected = (2, 4) if shape.shape_type == "rectangle" else (2,)
+    if len(shape.points) not in expected:
+        raise InputError(f"{where}: a {shape.shape_type} of {len(shape.points)} point(s) found; 2 are expected")
+    if shape.shape_type == "rectangle":
+        (left, top), (right, bottom) = np.min(shape.points, axis=0).tolist(), np.max(shape.points, axis=0).tolist()
+    else:
+        (x, y), edge = shape.points
+        radius = math.dist((x, y), edge)
+        left, top, right, bottom = x - radius, y - radius, x + radius, y + radius
+    return box_from(left, top, right - left, bottom - top, where)
 
 
 def _read_labelme(path: Path, picture: Path) -> _LabelMe:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the LabelMe annotations of {picture.name} are expected there")
+    content = read_content(path)
     try:
-        return _LabelMe.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the LabelMe annotations of {picture.name} are expected there") from None
+        return _LabelMe.model_validate_json(content)
     except ValidationError as error:
         raise InputError(f"{path}: not a LabelMe file: {explain_problems(error, kind='key')}") from None

@@ -1,27 +1,30 @@
 """Leave out what cannot be read or stands there twice, and divide the photos into splits."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
+from zerostart.datasets.image_files import pixels_sha256
 from zerostart.tagging.pictures.decoding import UnreadableError
 from zerostart.tagging.pictures.sources import Item
 from zerostart.tagging.pictures.store import SPLITS
 
 AHEAD = 64
 """Pictures that threads decode ahead of the consumer."""
+JOINED = "the same pixels with other tags as"
 
 
-def clean(items: list[Item], longest: int, kept: list[Item], left_out: dict[str, str]) -> Iterator[np.ndarray]:
+def clean(items: list[Item], longest: int, kept: list[Item], left_out: dict[str, str], join_tags: bool) -> Iterator[np.ndarray]:
     """Decode the items in order, yield each that is new (H×W×3 uint8) and note it in `kept`; the others in `left_out`.
 
-    left_out: name -> reason. Of two pictures with the same pixels the first in `items` stays.
+    left_out: name -> reason. Of two pictures with the same pixels the first in `items` stays; join_tags: with the tags of both,
+    as one photo in two folders is the usual way to say that it shows both. Exhaust the iterator before reading `kept`.
     """
-    first: dict[str, Item] = {}
+    first: dict[str, int] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(items), AHEAD):
             chunk = items[start : start + AHEAD]
@@ -29,15 +32,28 @@ def clean(items: list[Item], longest: int, kept: list[Item], left_out: dict[str,
                 if isinstance(image, UnreadableError):
                     left_out[item.name] = str(image)
                     continue
-                digest = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
-                if digest in first:
-                    same = first[digest]
-                    other = "" if same.labels == item.labels else ", though with other tags"
-                    left_out[item.name] = f"the same pixels as {same.name}{other}"
+                index = first.setdefault(pixels_sha256(image), len(kept))
+                if index == len(kept):
+                    kept.append(item)
+                    yield image
                     continue
-                first[digest] = item
-                kept.append(item)
-                yield image
+                left_out[item.name] = _the_same(kept[index], item, join_tags)
+                if join_tags:
+                    kept[index] = _joined(kept[index], item)
+
+
+def _the_same(first: Item, item: Item, join_tags: bool) -> str:
+    added = [label for label in item.labels if label not in first.labels]
+    if not added:
+        return f"the same pixels as {first.name}"
+    if join_tags:
+        return f"{JOINED} {first.name}, which now has the tags of both: {', '.join((*first.labels, *added))}"
+    return f"the same pixels as {first.name}, though with other tags"
+
+
+def _joined(first: Item, item: Item) -> Item:
+    areas = {label: max(first.areas.get(label, 0.0), item.areas.get(label, 0.0)) for label in (*first.areas, *item.areas)}
+    return replace(first, labels=tuple(dict.fromkeys((*first.labels, *item.labels))), areas=areas)
 
 
 def _read(item: Item, longest: int) -> np.ndarray | UnreadableError:
@@ -87,4 +103,10 @@ def balance(targets: np.ndarray, splits: np.ndarray, tags: tuple[str, ...]) -> l
 
 def reasons(left_out: dict[str, str]) -> dict[str, int]:
     """How often pictures were left out, by the first words of the reason."""
-    return dict(Counter("duplicate" if reason.startswith("the same") else "unreadable" for reason in left_out.values()))
+    return dict(Counter(_kind(reason) for reason in left_out.values()))
+
+
+def _kind(reason: str) -> str:
+    if reason.startswith(JOINED):
+        return "duplicate, tags joined"
+    return "duplicate" if reason.startswith("the same") else "unreadable"

@@ -1,66 +1,33 @@
-"""Decode any picture that people have into RGB, or say why not."""
+"""Pictures for tagging: read, large enough to show something, and shrunk."""
 
-import struct
-import warnings
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from zerostart.errors import InputError
-
-# Pillow warns of large pictures in two lines; they are refused in one sentence below.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+from zerostart.datasets.image_files import check_annotated_size
+from zerostart.datasets.pictures import PictureError, read_picture
 
 LEAST_SIDE = 8
 """Smaller pictures show nothing."""
-MOST_PIXELS = 64_000_000
-"""Larger ones are refused from their header, before anything is decoded (RGB of 64 megapixels is 192 MB)."""
+
+UnreadableError = PictureError
+"""A picture that cannot be used; the message is the reason, without the file's name."""
 
 
-class UnreadableError(InputError):
-    """A picture that cannot be used; the message is the reason, without the file's name."""
-
-
-def decode(source: Path | bytes, longest: int | None = None) -> np.ndarray:
+def decode(source: Path | bytes, longest: int | None = None, annotated: tuple[float, float] | None = None) -> np.ndarray:
     """A picture upright as H×W×3 uint8, shrunk so that its longer side is at most `longest` pixels.
 
-    Grey, palette and CMYK become RGB; of an animation the first frame is taken; an EXIF orientation is applied.
-    Raises UnreadableError for what is truncated, no image, of more than 8 bits a channel, smaller than 8 pixels a side or
-    larger than 64 megapixels.
+    annotated: width and height that its annotation gives.
+    Raises UnreadableError for what :func:`read_picture` refuses, and for a picture smaller than 8 pixels a side; InputError for
+    one of another size than annotated, as its boxes belong to something else.
     """
-    try:
-        with Image.open(source if isinstance(source, Path) else BytesIO(source)) as image:
-            _check(image)
-            if longest is not None:
-                image.draft("RGB", (longest, longest))  # a JPEG decodes to a half, quarter or eighth at little cost
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    # Pillow reports a broken PNG as a SyntaxError or ValueError, a broken TIFF as a TypeError or struct.error.
-    except UnreadableError:
-        raise
-    except FileNotFoundError:
-        raise UnreadableError("no such file") from None
-    except Image.DecompressionBombError:
-        raise UnreadableError(f"more than {MOST_PIXELS // 1_000_000} megapixels") from None
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error) as error:
-        raise UnreadableError(_reason(error)) from None
-    return np.asarray(shrink(upright, longest))
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return "truncated" if "truncated" in text else "not an image" if "identify" in text else f"damaged ({type(error).__name__})"
-
-
-def _check(image: Image.Image) -> None:
-    width, height = image.size
-    if min(image.size) < LEAST_SIDE:
-        raise UnreadableError(f"{width}x{height} pixels; at least {LEAST_SIDE} a side are expected")
-    if width * height > MOST_PIXELS:
-        raise UnreadableError(f"{width}x{height} pixels; at most {MOST_PIXELS // 1_000_000} megapixels are expected")
-    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        raise UnreadableError(f"more than 8 bits per channel (mode {image.mode})")
+    picture = read_picture(source, longest)
+    if annotated is not None:
+        check_annotated_size(annotated, picture, Path(str(source)), "its annotation")
+    if min(picture.size) < LEAST_SIDE:
+        raise UnreadableError(f"{picture.size[0]}x{picture.size[1]} pixels; at least {LEAST_SIDE} a side are expected")
+    return np.asarray(shrink(picture.rgb, longest))
 
 
 def shrink(image: Image.Image, longest: int | None) -> Image.Image:

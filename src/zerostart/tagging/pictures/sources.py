@@ -1,6 +1,7 @@
 """List the pictures of both domains with the class names that their source gives them; nothing is decoded here."""
 
 import csv
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from torchvision.datasets import CIFAR10
 
+from zerostart.datasets.coco_file import read_coco_file
+from zerostart.datasets.files import pictures_below, read_text, spelled
+from zerostart.datasets.pictures import SUFFIXES
 from zerostart.errors import InputError
-from zerostart.records import read_json
 from zerostart.tagging.cards import AcademicSource, RealSource
 from zerostart.tagging.pictures.decoding import UnreadableError, decode
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+MOST_SHARE = 1.01
+"""Share of a picture that a box may cover: rounded positions add a little to the whole."""
 Read = Callable[[int | None], np.ndarray]
 """Decode to H×W×3 uint8, at most so many pixels on the longer side; raises UnreadableError."""
 
@@ -34,6 +38,8 @@ class Item:
     """train or test, where the source has splits."""
     areas: dict[str, float] = field(default_factory=dict)
     """Class name: share of the picture that its largest object covers, where the source has boxes."""
+    size: tuple[float, float] | None = None
+    """Width and height of the upright picture, where the source gives them."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,14 @@ def read_real(source: RealSource, root: Path) -> Source:
 
 def images_in(folder: Path) -> list[Path]:
     """Every file below a folder that is named like an image, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return pictures_below(folder)
 
 
 def _file(path: Path, root: Path, labels: tuple[str, ...], **more) -> Item:
     if not path.is_relative_to(root):
         raise InputError(f"{path}: a path within {root} is expected")
-    return Item(path.relative_to(root).as_posix(), labels, lambda longest: decode(path, longest), **more)
+    size = more.get("size")
+    return Item(path.relative_to(root).as_posix(), labels, lambda longest: decode(path, longest, size), **more)
 
 
 def _split_folders(folder: Path, origin: str) -> Source:
@@ -119,7 +126,7 @@ def _split_zip(path: Path, origin: str) -> Source:
         return Item(f"{origin}/{name}", (label,), partial(read, name), split)
 
     names = sorted(archive.namelist())
-    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES and "/._" not in name]
     items = [item(name) for name in pictures if len(PurePosixPath(name).parts) == 3]
     return Source(origin, _first_seen(items), items)
 
@@ -151,8 +158,8 @@ def _tag_folders(folder: Path, root: Path) -> Source:
 def _csv(labels: Path, folder: Path, root: Path) -> Source:
     """Rows `file,tag,tag…`, with or without a header that starts with `file`; an empty tag says that there is none."""
     try:
-        rows = list(csv.reader(labels.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.reader(read_text(labels, "labels are expected there").splitlines()))
+    except csv.Error as error:
         raise InputError(f"{labels}: not a readable CSV file ({error})") from None
     items = []
     lines: dict[str, int] = {}
@@ -173,21 +180,21 @@ def _csv(labels: Path, folder: Path, root: Path) -> Source:
 
 
 def _coco(labels: Path, folder: Path, root: Path) -> Source:
-    try:
-        coco = read_json(labels, "COCO annotations are expected there")
-        names = {category["id"]: category["name"] for category in coco["categories"]}
-        boxes: dict[int, dict[str, float]] = {image["id"]: {} for image in coco["images"]}
-        pixels = {image["id"]: image["width"] * image["height"] for image in coco["images"]}
-        for box in coco["annotations"]:
-            name, image = names[box["category_id"]], box["image_id"]
-            share = box["bbox"][2] * box["bbox"][3] / pixels[image]
-            boxes[image][name] = max(share, boxes[image].get(name, 0.0))
-        items = [
-            _file(folder / image["file_name"], root, tuple(boxes[image["id"]]), areas=boxes[image["id"]])
-            for image in sorted(coco["images"], key=lambda image: image["file_name"])
-        ]
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise InputError(f"{labels}: not COCO annotations ({type(error).__name__}: {error})") from None
+    coco = read_coco_file(labels)
+    names = coco.names()
+    boxes: dict[int, dict[str, float]] = {image.id: {} for image in coco.images}
+    pixels = {image.id: image.width * image.height for image in coco.images}
+    for index, item in enumerate(coco.annotations):
+        name, image = names[item.category_id], item.image_id
+        share = item.bbox[2] * item.bbox[3] / pixels[image] if pixels[image] > 0 else math.nan
+        if not 0 < share <= MOST_SHARE:
+            raise InputError(
+                f"{coco.where(labels, index)}: its bbox covers {share:.3g} of the picture; more than 0 and at most the whole"
+                " are expected"
+            )
+        boxes[image][name] = max(share, boxes[image].get(name, 0.0))
+    items = [
+        _file(folder / spelled(folder, image.file_name), root, tuple(boxes[image.id]), areas=boxes[image.id], size=image.size)
+        for image in sorted(coco.images, key=lambda image: image.file_name)
+    ]
     return Source(labels.relative_to(root).as_posix(), tuple(names.values()), items)
