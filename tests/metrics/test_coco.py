@@ -8,7 +8,8 @@ from coco_samples import annotation, boxes_of, coco, logit, pycocotools, sample
 
 from zerostart.datasets.splits import class_names
 from zerostart.errors import InputError
-from zerostart.metrics.coco import detections, evaluate_coco, image_sizes, pixel_boxes, scores
+from zerostart.metrics.boxes import pixel_boxes
+from zerostart.metrics.coco import detections, evaluate_coco, image_sizes, scores
 from zerostart.params import Lambdas
 
 LAMBDAS = Lambdas(map=0.7, ar_critical=0.3)

@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from zerostart.evaluation.picture_sheet import BOX, OBJECT, Tile, draw_sheet, how_many
+from zerostart.metrics.boxes import iou_matrix
 from zerostart.metrics.coco import scores
-from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator, iou_matrix
+from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator
 from zerostart.metrics.operating_point import IOU, Detection, OperatingPoint
 
 

@@ -8,6 +8,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from zerostart.datasets.splits import class_names
 from zerostart.errors import InputError
+from zerostart.metrics.boxes import pixel_boxes
 from zerostart.params import Lambdas
 
 TOP_K = 300
@@ -85,15 +86,6 @@ def scores(logits: np.ndarray) -> np.ndarray:
         raise InputError("logits hold a NaN; finite numbers are expected")
     with np.errstate(over="ignore"):  # exp overflows to inf for a logit below -709, whose score 0 is right
         return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-
-
-def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Turn normalised cxcywh (N×Q×4) into xywh in pixels (float64), clamped to images of `sizes` N×(width, height)."""
-    centre, extent = boxes[..., :2].astype(np.float64), boxes[..., 2:].astype(np.float64)
-    limit = np.asarray(sizes, np.float64)[:, None, :]
-    low = np.clip((centre - extent / 2) * limit, 0, limit)
-    high = np.clip((centre + extent / 2) * limit, 0, limit)
-    return np.concatenate([low, np.maximum(high - low, 0)], axis=-1)  # a negative extent becomes an empty box
 
 
 def detections(

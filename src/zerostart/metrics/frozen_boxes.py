@@ -8,11 +8,11 @@ reach IoU 0.5 with one. Those are matched in parallel over the pairs; everything
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask
 
 from zerostart.datasets.splits import class_names
 from zerostart.errors import InputError
-from zerostart.metrics.coco import TOP_K, image_sizes, pixel_boxes, scores
+from zerostart.metrics.boxes import iou_matrix, pixel_boxes
+from zerostart.metrics.coco import TOP_K, image_sizes, scores
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -214,11 +214,6 @@ def _candidate_pairs(boxes: np.ndarray, objects: list[list[dict[str, Any]]], cla
         start=np.cumsum(counts) - counts,
         active=[int((counts > rank).sum()) for rank in range(counts.max(initial=0))],
     )
-
-
-def iou_matrix(detected: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """IoU of D×4 and G×4 boxes (xywh, float64) by pycocotools' own code, so that thresholds cut at the same bit."""
-    return np.asarray(mask.iou(np.ascontiguousarray(detected), truth, [0] * len(truth))).reshape(-1, len(truth))
 
 
 def scored_detections(matches: list[ClassMatches]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator, iou_matrix
+from zerostart.metrics.boxes import iou_matrix
+from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator
 
 IOU = 0.5
 """An object counts as found from this IoU on."""
