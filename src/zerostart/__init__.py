@@ -1,1 +1,20 @@
-"""Zero-Start: refine the class logits of a frozen DEIMv2 detector with language, and test whether it helps."""
+"""Zero-Start: refine the class logits of a frozen DEIMv2 detector with language, and test whether it helps.
+
+from zerostart import RefinedDetector, Tagger
+"""
+
+from importlib import import_module
+from typing import Any
+
+from zerostart.kernels import pin_kernels
+
+pin_kernels()
+
+PUBLIC = {"RefinedDetector": "zerostart.inference.refined_detector", "Tagger": "zerostart.tagging.answer.tagger"}
+"""What is used from Python, and where it is defined; loaded when it is asked for, as it brings PyTorch."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'zerostart' has no attribute '{name}'")
+    return getattr(import_module(PUBLIC[name]), name)

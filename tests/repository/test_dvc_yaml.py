@@ -14,7 +14,20 @@ ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: parameters (whose values DVC tracks one by one), files, errors. It does not decide what comes out.
 PLUMBING = {
-    *("config", "device", "errors", "interruptions", "outputs", "params", "prefetch", "records", "resume", "vega", "weights"),
+    *(
+        "config",
+        "device",
+        "errors",
+        "interruptions",
+        "kernels",
+        "outputs",
+        "params",
+        "prefetch",
+        "records",
+        "resume",
+        "vega",
+        "weights",
+    ),
     *("retrieval.params", "tagging.params"),
 }
 

@@ -31,6 +31,7 @@ PLUMBING = {
     "device",
     "errors",
     "interruptions",
+    "kernels",
     "outputs",
     "params",
     "prefetch",

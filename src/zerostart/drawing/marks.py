@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from zerostart.drawing.metal import white_noise
+
 SUPERSAMPLING = 4
 """Outlines are drawn this many times larger and averaged down, for smooth edges."""
 BOX_PADDING = 2
@@ -35,7 +37,7 @@ class Mark:
 
     name: str
     gain: np.ndarray
-    """S×S×3 float32, multiplies the reflectance."""
+    """S×S×3 float64, multiplies the reflectance."""
     box: tuple[int, int, int, int]
     """Tight box x, y, w, h in the patch, padded by BOX_PADDING."""
     polish: np.ndarray | None = None
@@ -70,7 +72,7 @@ def fracture(rng: np.random.Generator, light: np.ndarray) -> Mark:
     side = rng.choice([-1.0, 1.0])
     slip = _bank(path, normals * side, depth=rng.uniform(8, 16), size=size)
     along = (path[-1] - path[0]) / line.length * rng.choice([-1, 1]) * rng.uniform(0.4, 1.6)
-    shade = 1 + np.float32(rng.uniform(0.0, 0.04) * np.sign(side * (normals.mean(0) @ light))) * slip
+    shade = 1 + rng.uniform(0.0, 0.04) * np.sign(side * (normals.mean(0) @ light)) * slip
     return _mark("fracture", (1 - line.contrast * gap) * shade, gap, slip=slip, slip_by=_whole(along))
 
 
@@ -90,7 +92,7 @@ def scratch(rng: np.random.Generator, light: np.ndarray) -> Mark:
     burr_width = rng.uniform(1.0, 1.8)
     offset = facing * (line.width / 2 + burr_width / 2) * normals
     burr = _fill([_ribbon(path + offset, np.full(len(path), burr_width) * _taper(len(path)))], size)
-    gain = (1 - line.contrast * groove) * (1 + np.float32(rng.uniform(0.0, 0.18)) * burr)
+    gain = (1 - line.contrast * groove) * (1 + rng.uniform(0.0, 0.18) * burr)
     return _mark("scratch", gain, groove)
 
 
@@ -101,7 +103,7 @@ def perforation(rng: np.random.Generator, light: np.ndarray) -> Mark:
     distance, direction = _ellipse(size, radius, radius * rng.uniform(0.88, 1.0), rng.uniform(0, np.pi))
     hole = _step(1 - distance, 1.2 / radius)
     rim = np.exp(-(((distance - 1.06) * radius / 1.6) ** 2))
-    facing = direction @ light.astype(np.float32)
+    facing = direction @ light
     gain = (1 - hole * rng.uniform(0.8, 0.92) * (1 - 0.12 * facing)) * (1 + rim * (0.16 + 0.3 * facing))
     return _mark("perforation", gain, np.maximum(hole, rim))
 
@@ -113,10 +115,10 @@ def dent(rng: np.random.Generator, light: np.ndarray) -> Mark:
     size = _patch_size(2 * long + 10)
     distance, _ = _ellipse(size, long, short, rng.uniform(0, np.pi))
     depth = np.clip(1 - distance**2, 0, None) ** 1.25
-    slope = np.stack([ndimage.sobel(depth, 1), ndimage.sobel(depth, 0)], -1) @ light.astype(np.float32)
+    slope = np.stack([ndimage.sobel(depth, 1), ndimage.sobel(depth, 0)], -1) @ light
     slope /= np.abs(slope).max()
-    gain = 1 + np.float32(rng.uniform(0.2, 0.42)) * slope - np.float32(rng.uniform(0.02, 0.1)) * depth
-    return _mark("dent", gain, (distance < 1).astype(np.float32))
+    gain = 1 + rng.uniform(0.2, 0.42) * slope - rng.uniform(0.02, 0.1) * depth
+    return _mark("dent", gain, (distance < 1))
 
 
 def contamination(rng: np.random.Generator, light: np.ndarray) -> Mark:
@@ -126,16 +128,16 @@ def contamination(rng: np.random.Generator, light: np.ndarray) -> Mark:
     blotch = _blotch(size, extent, rng)
     kind = rng.choice(["stain", "oil", "dust"])
     if kind == "dust":
-        specks = ndimage.gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), 0.9)
+        specks = ndimage.gaussian_filter(white_noise(rng, size, size), 0.9)
         specks = np.clip(specks / specks.std() - 0.3, 0, 1.4)
         gain = 1 + rng.uniform(0.04, 0.07) * blotch + rng.uniform(0.04, 0.08) * specks * blotch
         return _mark("contamination", gain, blotch, threshold=0.45)
     darkness = rng.uniform(0.08, 0.15)
     # A film dries or thins out from its middle: what is left is a darker border.
     body = blotch * (0.72 + 0.28 * np.exp(-(((blotch - 0.55) / 0.22) ** 2)))
-    hue = np.array([0.8, 1.0, 1.25] if kind == "stain" else [1.08, 1.0, 0.86], np.float32)
-    gain = 1 - np.float32(darkness) * body[..., None] * hue
-    return _mark("contamination", gain, blotch, threshold=0.3, polish=blotch * np.float32(0.5))
+    hue = np.array([0.8, 1.0, 1.25] if kind == "stain" else [1.08, 1.0, 0.86])
+    gain = 1 - darkness * body[..., None] * hue
+    return _mark("contamination", gain, blotch, threshold=0.3, polish=blotch * 0.5)
 
 
 def normal(rng: np.random.Generator, light: np.ndarray) -> Mark:
@@ -144,8 +146,8 @@ def normal(rng: np.random.Generator, light: np.ndarray) -> Mark:
     size = _patch_size(2 * half + 12)
     stamp = _stamp(size, half, rng)
     height = ndimage.gaussian_filter(stamp, 0.8)
-    slope = np.stack([ndimage.sobel(height, 1), ndimage.sobel(height, 0)], -1) @ light.astype(np.float32)
-    gain = (1 - np.float32(rng.uniform(0.12, 0.25)) * stamp) * (1 + np.float32(0.09) * slope)
+    slope = np.stack([ndimage.sobel(height, 1), ndimage.sobel(height, 0)], -1) @ light
+    gain = (1 - rng.uniform(0.12, 0.25) * stamp) * (1 + 0.09 * slope)
     polish = ndimage.gaussian_filter(ndimage.grey_dilation(stamp, 9), 2)
     return _mark("normal", gain * (1 + 0.05 * polish), stamp, polish=polish)
 
@@ -191,7 +193,7 @@ def _mark(
     box = (x, y, int(columns[-1]) + 1 + BOX_PADDING - x, int(rows[-1]) + 1 + BOX_PADDING - y)
     if gain.ndim == 2:
         gain = np.repeat(gain[..., None], 3, axis=2)
-    return Mark(name, gain.astype(np.float32), box, polish, slip, slip_by)
+    return Mark(name, gain, box, polish, slip, slip_by)
 
 
 def _patch_size(extent: float) -> int:
@@ -261,7 +263,7 @@ def _fill(outlines: list[np.ndarray], size: int, values: list[int] | None = None
     draw = ImageDraw.Draw(canvas)
     for outline, value in zip(outlines, values or [255] * len(outlines), strict=True):
         draw.polygon((outline * SUPERSAMPLING).ravel().tolist(), fill=value)
-    return np.asarray(canvas.reduce(SUPERSAMPLING), np.float32) / 255
+    return np.asarray(canvas.reduce(SUPERSAMPLING), np.float64) / 255
 
 
 def _bank(path: np.ndarray, outward: np.ndarray, depth: float, size: int) -> np.ndarray:
@@ -273,9 +275,9 @@ def _bank(path: np.ndarray, outward: np.ndarray, depth: float, size: int) -> np.
 
 def _ellipse(size: int, long: float, short: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Distance from the middle, 1 on the outline (size×size), and unit directions outwards (size×size×2)."""
-    y, x = np.meshgrid(*[np.arange(size, dtype=np.float32) + 0.5 - size / 2] * 2, indexing="ij")
+    y, x = np.meshgrid(*[np.arange(size) + 0.5 - size / 2] * 2, indexing="ij")
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    distance = np.sqrt((u / long) ** 2 + (v / short) ** 2).astype(np.float32)
+    distance = np.sqrt((u / long) ** 2 + (v / short) ** 2)
     return distance, np.stack([x, y], -1) / np.maximum(np.hypot(x, y), 1)[..., None]
 
 
@@ -288,8 +290,8 @@ def _blotch(size: int, extent: float, rng: np.random.Generator) -> np.ndarray:
     """An irregular soft-edged spot about `extent` pixels across, 0 to 1."""
     angle = rng.uniform(0, np.pi)
     distance, _ = _ellipse(size, extent / 2, extent / 2 * rng.uniform(0.6, 1.0), angle)
-    wobble = ndimage.gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), extent / 9)
-    return _step(0.8 - distance + 0.16 * wobble / wobble.std(), 0.27).astype(np.float32)
+    wobble = ndimage.gaussian_filter(white_noise(rng, size, size), extent / 9)
+    return _step(0.8 - distance + 0.16 * wobble / wobble.std(), 0.27)
 
 
 def _stamp(size: int, half: float, rng: np.random.Generator) -> np.ndarray:
@@ -310,4 +312,4 @@ def _stamp(size: int, half: float, rng: np.random.Generator) -> np.ndarray:
     else:
         radius = half_y * 0.28
         draw.ellipse((centre - radius, centre - radius, centre + radius, centre + radius), fill=255)
-    return np.asarray(canvas.reduce(SUPERSAMPLING), np.float32) / 255
+    return np.asarray(canvas.reduce(SUPERSAMPLING), np.float64) / 255

@@ -7,6 +7,7 @@ number: 0 keeps a parameter as it is.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -63,7 +64,7 @@ class RunStack:
         with torch.no_grad():
             self.mean.lerp_(gradient, 1 - BETAS[0])
             self.square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-            scale = (self.square / (1 - BETAS[1] ** self.steps)).sqrt_().add_(EPSILON)
+            scale = _sqrt_(self.square / (1 - BETAS[1] ** self.steps)).add_(EPSILON)
             update = (self.mean / (1 - BETAS[0] ** self.steps)).div_(scale).addcmul_(self.decay, self.values)
             self.values.addcmul_(self.rates, update, value=-1)
             for name, value in self.parameters().items():
@@ -72,3 +73,12 @@ class RunStack:
 
     def _per_number(self, by_name: dict[str, float]) -> Tensor:
         return torch.cat([torch.full((shape.numel(),), by_name.get(name, 0.0)) for name, shape in self.shapes.items()])
+
+
+def _sqrt_(values: Tensor) -> Tensor:
+    """Square roots in place, on a CPU NumPy's, exactly rounded: torch takes MKL's, which differ between Intel and AMD."""
+    if values.device.type != "cpu":
+        return values.sqrt_()
+    array = values.numpy()
+    np.sqrt(array, out=array)
+    return values

@@ -8,6 +8,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from zerostart.drawing.marks import Mark, dent, fracture
+from zerostart.drawing.metal import white_noise
 
 VISIBLE = 0.06
 """Change of the reflectance from which on a pixel belongs to a damage."""
@@ -52,7 +53,7 @@ def deep_scratch(rng: np.random.Generator, light: np.ndarray, paint: np.ndarray)
         _cover(size, lambda draw, w=share * width: draw.line(line, fill=255, width=round(4 * w), joint="curve"))
         for share in (1.0, 0.5, 0.3)
     )
-    gain = _blend(np.ones((size, size, 3), np.float32), wide, np.divide(PRIMER, paint))
+    gain = _blend(np.ones((size, size, 3)), wide, np.divide(PRIMER, paint))
     gain = _blend(gain, narrow, np.divide(METAL, paint))
     gain = _blend(gain, np.roll(dark, round(width / 3), axis=0), np.divide(CAVITY, paint))
     return _mark("deep_scratch", gain)
@@ -62,12 +63,12 @@ def paint_peeling(rng: np.random.Generator, light: np.ndarray, paint: np.ndarray
     """Flaked patches with ragged borders that show primer, a few islands of paint left."""
     extent = rng.uniform(70, 150)
     size = int(extent * 1.4 + 20)
-    y, x = np.meshgrid(*[np.arange(size, dtype=np.float32) - size / 2] * 2, indexing="ij")
+    y, x = np.meshgrid(*[np.arange(size) - size / 2] * 2, indexing="ij")
     distance = np.hypot(x, y / rng.uniform(0.55, 1.0)) / (extent / 2)
-    rough = ndimage.gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), extent / 14)
+    rough = ndimage.gaussian_filter(white_noise(rng, size, size), extent / 14)
     bare = np.clip((0.9 - distance + 0.35 * rough / rough.std()) / 0.03, 0, 1) * (distance < 1.25)
     edge = np.clip(ndimage.grey_dilation(bare, 5) - bare, 0, 1)
-    gain = _blend(np.ones((size, size, 3), np.float32), bare, np.multiply(PRIMER, rng.uniform(1.2, 1.6)) / paint)
+    gain = _blend(np.ones((size, size, 3)), bare, np.multiply(PRIMER, rng.uniform(1.2, 1.6)) / paint)
     return _mark("paint_peeling", _blend(gain, edge, np.full(3, 0.6)))
 
 
@@ -80,7 +81,7 @@ def missing_part(rng: np.random.Generator, light: np.ndarray, paint: np.ndarray)
     hole = _cover(size, lambda draw: draw.rounded_rectangle((4 * corners).tolist(), radius=60, fill=255))
     bars = [centre + share * width + rng.uniform(-6, 6) for share in (-0.25, 0.25)]
     bracket = _cover(size, lambda draw: [draw.rectangle((4 * x, 0, 4 * x + 36, 4 * size), fill=255) for x in bars])
-    gain = _blend(np.ones((size, size, 3), np.float32), hole, np.divide(CAVITY, paint))
+    gain = _blend(np.ones((size, size, 3)), hole, np.divide(CAVITY, paint))
     return _mark("missing_part", _blend(gain, np.minimum(bracket, hole) * 0.8, np.full(3, 0.22) / paint))
 
 
@@ -100,7 +101,7 @@ def missing_accessory(rng: np.random.Generator, light: np.ndarray, paint: np.nda
         ],
     )
     tone = 0.78 if paint.mean() > 0.55 else 1.3
-    gain = _blend(np.ones((size, size, 3), np.float32), footprint, np.full(3, tone))
+    gain = _blend(np.ones((size, size, 3)), footprint, np.full(3, tone))
     return _mark("missing_accessory", _blend(gain, clips, np.divide(CAVITY, paint)))
 
 
@@ -114,7 +115,7 @@ def misaligned_part(rng: np.random.Generator, light: np.ndarray, paint: np.ndarr
     gap, lip = (
         _cover(size, lambda draw, p=points: draw.polygon([(4 * x, 4 * y) for x, y in p], fill=255)) for points in (wedge, proud)
     )
-    gain = _blend(np.ones((size, size, 3), np.float32), lip, np.full(3, 1.5 if paint.mean() < 0.55 else 0.72))
+    gain = _blend(np.ones((size, size, 3)), lip, np.full(3, 1.5 if paint.mean() < 0.55 else 0.72))
     gain = _blend(gain, gap, np.divide(CAVITY, paint))
     if rng.random() < 0.5:
         gain = gain.transpose(1, 0, 2)
@@ -159,15 +160,15 @@ def _cover(size: int, paint: Callable[[ImageDraw.ImageDraw], object]) -> np.ndar
     """Coverage 0 to 1 of what is drawn at four times the size."""
     image = Image.new("L", (4 * size, 4 * size))
     paint(ImageDraw.Draw(image))
-    return np.asarray(image.reduce(4), np.float32) / 255
+    return np.asarray(image.reduce(4), np.float64) / 255
 
 
 def _blend(gain: np.ndarray, cover: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return (gain + cover[..., None] * (np.asarray(target, np.float32) - gain)).astype(np.float32)
+    return gain + cover[..., None] * (target - gain)
 
 
 def _patch(name: str, cover: np.ndarray, colour: np.ndarray, paint: np.ndarray) -> Mark:
-    return _mark(name, _blend(np.ones((*cover.shape, 3), np.float32), cover, colour / paint))
+    return _mark(name, _blend(np.ones((*cover.shape, 3)), cover, colour / paint))
 
 
 def _mark(name: str, gain: np.ndarray) -> Mark:

@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from zerostart.drawing.metal import white_noise
+
 WIDTH, HEIGHT = 784, 588
 """Size of a photograph in pixels."""
 PAINTS = (
@@ -31,7 +33,7 @@ class Panel:
     """A clean panel before the camera."""
 
     reflectance: np.ndarray
-    """HEIGHT×WIDTH×3 float32."""
+    """HEIGHT×WIDTH×3 float64."""
     body: np.ndarray
     """HEIGHT×WIDTH, 1 where painted metal is, 0 on glass, rubber, lamps and gaps."""
     paint: np.ndarray
@@ -49,7 +51,7 @@ class _Canvas:
 
     def __init__(self, pixels: np.ndarray, rng: np.random.Generator, mirrored: bool) -> None:
         self.pixels, self.mirrored = pixels, mirrored
-        self.body = np.ones((HEIGHT, WIDTH), np.float32)
+        self.body = np.ones((HEIGHT, WIDTH))
         self.shift = rng.uniform(-0.03, 0.03, 2)
         self.scale = rng.uniform(0.94, 1.06)
 
@@ -58,7 +60,7 @@ class _Canvas:
         window, cover = _cover(self._place(points), lambda draw, placed: draw.polygon(placed, fill=255))
         below = self.pixels[window]
         shading = below.mean(axis=2, keepdims=True) / max(float(below.mean()), 1e-3)
-        target = np.array(colour, np.float32) * (1 - gloss + gloss * shading)
+        target = np.array(colour) * (1 - gloss + gloss * shading)
         self.pixels[window] += cover[..., None] * (target - below)
         self.body[window] *= 1 - cover
 
@@ -106,12 +108,12 @@ def _cover(points: np.ndarray, paint: Callable[[ImageDraw.ImageDraw, list], None
     high = np.clip(np.ceil(points.max(axis=0)).astype(int) + pad, low + 1, (WIDTH, HEIGHT))
     image = Image.new("L", tuple((2 * (high - low)).tolist()))
     paint(ImageDraw.Draw(image), [(float(x), float(y)) for x, y in 2 * (points - low)])
-    return (slice(low[1], high[1]), slice(low[0], high[0])), np.asarray(image.reduce(2), np.float32) / 255
+    return (slice(low[1], high[1]), slice(low[0], high[0])), np.asarray(image.reduce(2), np.float64) / 255
 
 
 def clean_panel(zone: int, rng: np.random.Generator) -> Panel:
     """A panel of zone 1 to 10 in a random paint under a random light."""
-    paint = np.array(PAINTS[rng.integers(len(PAINTS))], np.float32)
+    paint = np.array(PAINTS[rng.integers(len(PAINTS))])
     angle = rng.uniform(np.pi * 1.15, np.pi * 1.85)  # from above: y points down
     light = np.array([np.cos(angle), np.sin(angle)])
     draw, mirrored = _ZONES[zone]
@@ -122,16 +124,16 @@ def clean_panel(zone: int, rng: np.random.Generator) -> Panel:
 
 def _painted_surface(paint: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A curved sheet that mirrors a bright sky above and a dark ground below, with the paint's fine flakes."""
-    y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (HEIGHT, WIDTH))
+    y, x = (np.linspace(-1, 1, size) for size in (HEIGHT, WIDTH))
     y, x = y[:, None], x[None, :]
     tilt = rng.uniform(0.5, 0.9) * y + rng.uniform(-0.3, 0.3) * x + rng.uniform(-0.35, 0.35) * x**2 + rng.uniform(-0.2, 0.2)
     diffuse = 0.86 - 0.3 * tilt + rng.uniform(-0.12, 0.12) * x
     wave = 0.05 * np.sin(2 * np.pi * rng.uniform(0.4, 1.1) * x + rng.uniform(0, 6))
     sky = 1 / (1 + np.exp((tilt + 0.25 + wave) / rng.uniform(0.04, 0.12)))
     lamp = np.exp(-(((tilt + rng.uniform(0.2, 0.5)) / rng.uniform(0.08, 0.2)) ** 2))
-    flakes = 1 + rng.uniform(0.005, 0.02) * rng.standard_normal((HEIGHT, WIDTH), dtype=np.float32)
+    flakes = 1 + rng.uniform(0.005, 0.02) * white_noise(rng, HEIGHT, WIDTH)
     mirror = 0.05 + rng.uniform(0.08, 0.16) * sky + rng.uniform(0.0, 0.12) * lamp
-    return (paint * (diffuse * flakes)[..., None] + mirror[..., None]).astype(np.float32)
+    return paint * (diffuse * flakes)[..., None] + mirror[..., None]
 
 
 def _fender(canvas: _Canvas) -> None:

@@ -60,7 +60,8 @@ def train_adapter(crops: TrainingCrops, params: AdapterParams, seed: int) -> tup
     dimension = crops.sentences.shape[1]
     adapter = Adapter(crops.features.shape[2], dimension, params.hidden, params.dropout)
     adapter.standardise(crops.features[crops.weights > 0])
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=params.lr, weight_decay=params.weight_decay)
+    # fused: its square root is PyTorch's own; the other one is MKL's, which is not the same on Intel and AMD
+    optimizer = torch.optim.AdamW(adapter.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
     size = min(params.batch_size, len(crops.truth))
     steps = params.epochs * (len(crops.truth) // size)
     total = steps + 2 if steps == 9 else steps + 1  # of ten, the first tenth would be one step, by which it divides by zero

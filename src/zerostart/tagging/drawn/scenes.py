@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from zerostart.drawing.metal import clean_surface, photograph
+from zerostart.drawing.metal import clean_surface, photograph, to_bytes, white_noise
 from zerostart.tagging.drawn.shapes import SHAPES, TAGS, Outline, Polygon
 
 ACADEMIC_SIZE = 32
@@ -26,9 +26,9 @@ class Part(NamedTuple):
     """One drawn part."""
 
     shade: np.ndarray
-    """S×S float32, brightness of the metal about 1."""
+    """S×S float64, brightness of the metal about 1."""
     cover: np.ndarray
-    """S×S float32 in [0, 1], how much of the pixel is part."""
+    """S×S float64 in [0, 1], how much of the pixel is part."""
 
 
 def draw_part(outline: Outline, transform: np.ndarray, side: int, light: float, rng: np.random.Generator) -> Part:
@@ -38,11 +38,11 @@ def draw_part(outline: Outline, transform: np.ndarray, side: int, light: float, 
     pen = ImageDraw.Draw(mask)
     for polygon, value in [(outline.solid, 255)] + [(hole, 0) for hole in outline.holes]:
         pen.polygon([tuple(point) for point in (_project(polygon, transform) + 1) * (large / 2)], fill=value)
-    cover = np.asarray(mask.resize((side, side), Image.Resampling.BOX), np.float32) / 255
+    cover = np.asarray(mask.resize((side, side), Image.Resampling.BOX), np.float64) / 255
     height = ndimage.gaussian_filter(cover, max(side / 45, 0.6))
     slope = np.cos(light) * ndimage.sobel(height, axis=1) + np.sin(light) * ndimage.sobel(height, axis=0)
-    grain = rng.standard_normal(cover.shape, dtype=np.float32) * np.float32(0.03)
-    return Part((1 + 0.22 * slope + grain).astype(np.float32), cover)
+    grain = white_noise(rng, side, side) * 0.03
+    return Part(1 + 0.22 * slope + grain, cover)
 
 
 def _project(points: Polygon, transform: np.ndarray) -> np.ndarray:
@@ -62,8 +62,8 @@ def academic_picture(name: str, rng: np.random.Generator) -> np.ndarray:
     ground, metal = _contrasting_colours(rng)
     transform = _turned(rng.uniform(-0.35, 0.35), scale=rng.uniform(0.75, 0.98))
     part = draw_part(SHAPES[name](rng), transform, ACADEMIC_SIZE, light=-2.0, rng=rng)
-    canvas = np.broadcast_to(ground, (ACADEMIC_SIZE, ACADEMIC_SIZE, 3)).astype(np.float32)
-    return _to_bytes(_painted(canvas, part, metal, 0, 0))
+    canvas = np.broadcast_to(ground, (ACADEMIC_SIZE, ACADEMIC_SIZE, 3)).copy()
+    return to_bytes(_painted(canvas, part, metal, 0, 0))
 
 
 def scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, tuple[int, int, int, int]]]]:
@@ -114,7 +114,7 @@ def _bench(rng: np.random.Generator) -> np.ndarray:
     mirrored = np.concatenate([tile, tile[:, ::-1]], axis=1)[:, : 256 * repeats]  # mirrored, so that no seam shows
     ground = np.concatenate([mirrored, mirrored[::-1]])[:SCENE_SIZE, :SCENE_SIZE]
     tint = np.array([(1, 1, 1), (1.1, 0.8, 0.55), (0.55, 0.75, 0.6), (0.6, 0.7, 1.0), (1.15, 1.0, 0.8)])[rng.integers(5)]
-    return np.ascontiguousarray(ground * tint * rng.uniform(0.5, 1.3), np.float32)
+    return np.ascontiguousarray(ground * tint * rng.uniform(0.5, 1.3))
 
 
 def _scrap(canvas: np.ndarray, rng: np.random.Generator) -> None:
@@ -136,7 +136,7 @@ def _scrap(canvas: np.ndarray, rng: np.random.Generator) -> None:
     if box is None:  # it lies outside of the picture
         return
     left, top, right, bottom = box
-    cover = np.asarray(mask.crop(box).filter(ImageFilter.GaussianBlur(0.8)), np.float32)[..., None] / 255
+    cover = np.asarray(mask.crop(box).filter(ImageFilter.GaussianBlur(0.8)), np.float64)[..., None] / 255
     window = canvas[top:bottom, left:right]
     window += cover * (colour - window)
 
@@ -164,7 +164,7 @@ def _uneven_light(rng: np.random.Generator) -> np.ndarray:
     gradient = rng.uniform(0, 0.7) * (x * np.cos(angle) + y * np.sin(angle))
     spot = rng.uniform(-0.5, 0.5, 2)
     highlight = rng.uniform(0, 0.35) * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / 0.05)
-    return (rng.uniform(0.7, 1.05) + gradient + highlight)[..., None].astype(np.float32)
+    return (rng.uniform(0.7, 1.05) + gradient + highlight)[..., None]
 
 
 def _free_place(side: int, taken: list[tuple[int, int, int, int]], rng: np.random.Generator) -> tuple[int, int] | None:
@@ -179,7 +179,3 @@ def _free_place(side: int, taken: list[tuple[int, int, int, int]], rng: np.rando
 def _box(cover: np.ndarray, x: int, y: int) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(cover.max(axis=1) > 0.5), np.flatnonzero(cover.max(axis=0) > 0.5)
     return x + int(columns[0]), y + int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-
-
-def _to_bytes(image: np.ndarray) -> np.ndarray:
-    return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)

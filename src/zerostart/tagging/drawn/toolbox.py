@@ -29,9 +29,13 @@ def generate_toolbox(folder: Path, seed: int, per_part: dict[str, int], scenes: 
                 Image.fromarray(academic_picture(name, image_rng(seed, index))).save(target / f"{number:04d}.png")
                 index += 1
     (folder / "scenes").mkdir()
-    # "spawn": a fork would copy the locks of threads that a caller's libraries may hold.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        objects = list(pool.map(partial(_write_scene, folder, seed + 1), range(scenes), chunksize=8))
+    work = partial(_write_scene, folder, seed + 1)
+    if workers == 1:
+        objects = [work(index) for index in range(scenes)]
+    else:
+        # "spawn": a fork would copy the locks of threads that a caller's libraries may hold.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            objects = list(pool.map(work, range(scenes), chunksize=8))
     write_json(folder / "scenes.json", _coco(objects))
 
 

@@ -66,7 +66,9 @@ class TrainingState:
 def make_state(model: nn.Module, phase: PhaseParams) -> TrainingState:
     """A model and its AdamW; biases, norms and layer scales are not decayed."""
     layer_decay = phase.layer_decay if phase.layer_decay < 1 else None
-    optimizer = create_optimizer_v2(model, "adamw", lr=phase.lr, weight_decay=phase.weight_decay, layer_decay=layer_decay)
+    # fused: its square root is PyTorch's own; the other one is MKL's, which is not the same on Intel and AMD
+    rates = {"lr": phase.lr, "weight_decay": phase.weight_decay, "layer_decay": layer_decay}
+    optimizer = create_optimizer_v2(model, "adamw", fused=True, **rates)
     return TrainingState(model, optimizer)
 
 
