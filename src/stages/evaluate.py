@@ -4,10 +4,9 @@ The refined detector looks at mirror images as well (`test_flips`). Between it a
 its last steps, so that it can be told what each step gains. The thresholds of the operating points are chosen on `val`.
 """
 
-import csv
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +34,7 @@ from zerostart.metrics.coco import CocoMetrics, class_indices, detections, evalu
 from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator, mean_over_classes, scored_detections
 from zerostart.metrics.operating_point import OperatingPoint, best_threshold, confusion_rows
 from zerostart.metrics.resampling import Interval
-from zerostart.outputs import output_file, write_json
+from zerostart.outputs import output_file, write_csv, write_json
 from zerostart.params import Params, load_params
 
 COCO, FEATURES, RAW = Path("data/coco"), Path("data/features"), Path("data/raw")
@@ -238,11 +237,6 @@ def write_plots(reports: dict[str, Report], classes: list[str]) -> None:
     write_csv(PLOTS / "per_class.csv", ("class", "detector", "AP", "AP50", "AR"), per_class)
     write_csv(PLOTS / "pr.csv", ("class", "detector", "recall", "precision"), curves)
     write_csv(PLOTS / "calibration.csv", ("detector", "confidence", "precision", "count"), calibration)
-
-
-def write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    with output_file(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def write_pictures(split: Split, reports: dict[str, Report], critical: list[str], raw: Path) -> None:

@@ -1,7 +1,6 @@
 """What the detector finds in images, and why: `python -m zerostart.predict IMAGE|FOLDER|COCO.json --out FOLDER`."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
 from zerostart.outputs import check_new_folder, output_folder, write_json
+from zerostart.records import read_json
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
@@ -85,7 +85,7 @@ def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> So
 
 def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
     try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
+        coco = read_json(path, "a COCO file is expected there")
         ids = {category["name"]: int(category["id"]) for category in coco["categories"]}
         listed = [
             (

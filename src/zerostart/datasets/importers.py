@@ -8,11 +8,11 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerostart.datasets.cards import Card, SplitFiles
 from zerostart.errors import InputError
+from zerostart.records import checked_json, read_yaml
 
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -92,7 +92,7 @@ def read_coco(folder: Path, files: SplitFiles) -> list[ImageRecord]:
     """Records of a COCO detection file, in the order of its `images`. Category ids may be any distinct integers."""
     path = folder / files.annotations
     try:
-        coco = _CocoFile.model_validate_json(_read(path))
+        coco = _CocoFile.model_validate_json(checked_json(path, "the card says that annotations are there"))
     except ValidationError as error:
         raise InputError(f"{path}: {_explain_json(error)}") from None
     _check_coco(coco, path)
@@ -224,10 +224,7 @@ def _yolo_object(line: str, source: str, names: list[str]) -> ObjectRecord:
 
 def read_yolo_names(path: Path) -> list[str]:
     """The class names of a YOLO data.yaml: a list, or a mapping from the indices 0..n-1."""
-    try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "the card says that the names of the classes are there", foreign=True)
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[index] for index in range(len(names))]
