@@ -89,7 +89,7 @@ def test_a_configuration_with_other_keys_is_refused(folder):
     wrong = [{"visual_dim": "x"}, {"text_dim": -1}, {"text_dim": 10**9}, {"dropout": 2.0}, {"classes": []}]
     for changed in (config | {"gamma": 1}, without_mode, [], None, *(config | change for change in wrong)):
         (folder / "fusion.json").write_text(json.dumps(changed))
-        with pytest.raises(InputError, match=r"fusion\.json: .*(key|input should be)"):
+        with pytest.raises(InputError, match=r"fusion\.json: .*(key|Input should be)"):
             load_fusion(folder, CLASSES)
 
 

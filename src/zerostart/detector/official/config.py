@@ -231,9 +231,12 @@ def _merge(below: dict, over: dict) -> dict:
 
 def _parse_update(update: str) -> dict:
     keys, equals, text = update.partition("=")
-    value = parse_yaml(text, f"update '{shown(update, quoted=False)}'")
+    try:
+        value = parse_yaml(text, "update")
+    except InputError:
+        equals = ""
     if not equals or not keys:
-        raise InputError(f"update '{update}': key=value or section.key=value is expected")
+        raise InputError(f"update {shown(update)}: key=value or section.key=value is expected")
     for key in reversed(keys.split(".")):
         value = {key: value}
     return value
