@@ -75,7 +75,7 @@ def test_another_folder_is_no_checkout(tmp_path, monkeypatch):
 
 PYTHON = """#!/bin/sh
 case "$*" in
-  "-m venv "*) {python} -m venv --without-pip "$3" && echo > "$3"/lib/python*/site-packages/pip.py ;;
+  "-m venv "*) {python} -m venv --without-pip "$3" && for d in "$3"/lib/python*/site-packages; do echo > "$d/pip.py"; done ;;
   *) exec {python} "$@" ;;
 esac
 """

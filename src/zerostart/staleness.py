@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from zerostart.errors import InputError, run_stage
 from zerostart.records import read_yaml
-from zerostart.review.revisions import run_dvc
+from zerostart.review.revisions import git, run_dvc
 
 DELETED = " (deleted)"
 """How a missing file is marked until it is known whether it is one that a checkout need not have."""
@@ -34,7 +34,10 @@ class Stale(NamedTuple):
 
 def find_stale() -> Stale:
     """Ask DVC, and compare the lock files with themselves."""
+    git("rev-parse", "--verify", "HEAD")
     locks = {path: read_lock(path) for path in lock_files()}
+    if not locks:
+        raise InputError("no dvc.lock is in git, so there is nothing to compare; `dvc repro` and a commit are expected")
     found: Found = {}
     for stage, reasons in json.loads(run_dvc("status", "--json")).items():
         if stage in locked_stages(locks):
@@ -59,7 +62,7 @@ def by_pipeline(found: Found) -> tuple[Found, Found]:
 
 def lock_files() -> list[Path]:
     """The lock files in git; a pipeline without one has never been run here and cannot be stale."""
-    listed = subprocess.run(["git", "ls-files", "-z", "*dvc.lock"], check=True, capture_output=True, encoding="utf-8").stdout
+    listed = git("ls-files", "-z", "*dvc.lock")
     return [Path(name) for name in listed.split("\0") if name and Path(name).is_file()]
 
 
