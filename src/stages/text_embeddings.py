@@ -28,6 +28,8 @@ def main() -> str:
 def _read_sentences() -> dict[str, list[str]]:
     raw = read_json(SENTENCES, "stage prompts writes it")
     try:
+        if not raw:
+            raise TypeError
         return {entry["class"]: entry["sentences"] for entry in raw}
     except (KeyError, TypeError):
         raise InputError(f"{SENTENCES}: a list of classes with sentences, as stage prompts writes it, is expected") from None

@@ -5,6 +5,7 @@ Intellindust-AI-Lab/DEIMv2, which the YAML's sections are named after; what is a
 `transformers` model can compute.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,8 @@ def hub_config(raw: dict, source: str | Path) -> OfficialConfig:
 
 def _resolve(path: Path, above: tuple[Path, ...] = ()) -> dict:
     """The file's mapping laid over those that it includes, which are relative to it; later includes win."""
-    if path.resolve() in above:
+    place = Path(os.path.realpath(path))  # of a link to itself as well, where `resolve` raises RuntimeError
+    if place in above:
         raise InputError(f"{path}: includes itself, by way of {', '.join(step.name for step in above)}")
     try:
         own = read_yaml(path, "a YAML file is expected", foreign=True) or {}
@@ -216,7 +218,7 @@ def _resolve(path: Path, above: tuple[Path, ...] = ()) -> dict:
         raise InputError(f"{path}: '{INCLUDE}' is {includes!r}; a list of YAML files is expected")
     resolved: dict = {}
     for name in includes:
-        resolved = _merge(resolved, _resolve(path.parent / Path(name).expanduser(), (*above, path.resolve())))
+        resolved = _merge(resolved, _resolve(path.parent / Path(name).expanduser(), (*above, place)))
     return _merge(resolved, own)
 
 
