@@ -25,12 +25,12 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 repro: $(INSTALLED)
-	@python -c 'from zerostart.errors import run_stage; from zerostart.params import load_params; run_stage(lambda: load_params() and "params.yaml: checked")'
+	@python -m zerostart.preflight
 	dvc repro
 	@python -m zerostart.comparison
 
 retrieval: $(INSTALLED)
-	@python -c 'from zerostart.errors import run_stage; from zerostart.retrieval.params import PATH, load_retrieval_params as load; run_stage(lambda: load() and f"{PATH}: checked")'
+	@python -m zerostart.preflight retrieval
 	dvc repro pipelines/retrieval/dvc.yaml
 
 test: $(INSTALLED) lint
@@ -54,12 +54,13 @@ publish: $(INSTALLED)
 # Every refinement and every control on DATASET, at most ten minutes on two cores; a killed run goes on where it was.
 DATASET ?= synthetic
 ablation: $(INSTALLED)
+	@python -m zerostart.preflight ablation $(DATASET)
 	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
 
 # Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.
 tagging: TAGS = $(if $(filter command line environment,$(origin DATASET)),$(DATASET),toolbox)
 tagging: $(INSTALLED)
-	@python -c 'from zerostart.errors import run_stage; from zerostart.tagging.cards import load_tag_card as card; from zerostart.tagging.params import PATH, load_tagging_params as load; run_stage(lambda: load("$(TAGS)") and card("$(TAGS)") and f"{PATH}, $(TAGS): checked")'
+	@python -m zerostart.preflight tagging $(TAGS)
 	dvc repro pipelines/tagging/dvc.yaml:evaluate@$(TAGS)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
@@ -86,7 +87,7 @@ $(INSTALLED): FORCE
 	  $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
-	  $(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "zerostart.pth").write_text("$(CURDIR)/src\n")' && \
+	  $(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "zerostart.pth").write_text(f"{pathlib.Path.cwd()}/src\n", encoding="utf-8")' && \
 	  cp requirements.lock $@; }
 FORCE:
 

@@ -171,3 +171,79 @@ def test_a_missing_file_is_named(tmp_path):
 def test_photometric_augmentation_needs_the_live_loop(tmp_path):
     assert message(tmp_path, photometric=0.5).startswith("photometric above 0 needs `live: true`")
     assert load(tmp_path, photometric=0.5, live=True).photometric == 0.5
+
+
+TOO_LARGE = {
+    "bootstrap_samples": 10**9,
+    "alpha_init": 1e39,
+    "lambdas__map": 1e308,
+    "lambdas__ar_critical": 1e6,
+    "lr__warmup": 1e30,
+    "lr__decoder": 11,
+    "sigma": 1e-300,
+    "weight_decay": 1e39,
+    "batch_size": 2**31,
+    "patience": 10**12,
+    "decoder__accumulate": 10**9,
+    "photometric": 1e6,
+    "seed": 10**4000,
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_every_number_has_bounds(tmp_path, name):
+    if name == "seed":  # which PyYAML itself does not write
+        text = (ROOT / "params.yaml").read_text().replace("seed: 0", f"seed: {'9' * 4000}")
+        (tmp_path / "params.yaml").write_text(text)
+        with pytest.raises(InputError, match=r"the number 9+…9+ in line 5 is too large"):
+            load_params(tmp_path / "params.yaml")
+    else:
+        assert message(tmp_path, **{name: TOO_LARGE[name]}).startswith(f"parameter '{name.replace('__', '.')}' is ")
+
+
+def test_a_composite_of_nothing_is_refused(tmp_path):
+    assert "both weights are 0" in message(tmp_path, lambdas__map=0, lambdas__ar_critical=0)
+
+
+def test_a_key_given_twice_is_refused(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text() + "\nseed: 1\n")
+    with pytest.raises(InputError, match="the key 'seed' stands twice"):
+        load_params(tmp_path / "params.yaml")
+
+
+SAFE = ["python", "torchrun", "torchrun --nproc-per-node=4", "torchrun --standalone --nnodes=1:2 --master_addr=10.0.0.1"]
+UNSAFE = [
+    "python -c 1",
+    "python; touch x",
+    "torchrun --nproc-per-node=4; touch x",
+    "torchrun --nproc-per-node=$(touch x)",
+    "torchrun --nproc-per-node=4\ntouch x",
+    "torchrun --log-dir=/etc",
+    "torchrun x.py",
+    "torchrun  --standalone",
+    "bash",
+    "python3\u200b",
+    "",
+]
+
+
+@pytest.mark.parametrize("launcher", SAFE)
+def test_a_launcher_is_python_or_torchrun(tmp_path, launcher):
+    assert load(tmp_path, decoder__launcher=launcher).decoder.launcher == launcher
+
+
+@pytest.mark.parametrize("launcher", UNSAFE)
+def test_a_launcher_cannot_run_anything_else(tmp_path, launcher):
+    assert "`python`, or `torchrun` with options" in message(tmp_path, decoder__launcher=launcher)
+
+
+@pytest.mark.parametrize("name", ["dataset", "baseline", "text_encoder"])
+@pytest.mark.parametrize("value", ["a\u200bb", "\u202eabc", "a\x1b[2J", "a\nb", "x" * 5000])
+def test_a_name_has_no_character_that_nobody_sees(tmp_path, name, value):
+    found = message(tmp_path, **{name: value})
+    assert found.startswith(f"parameter '{name}' is ") and found.isprintable() and len(found) < 300
+
+
+def test_values_in_a_sentence_are_short_and_cannot_act_on_a_terminal(tmp_path):
+    found = message(tmp_path, mode="\x1b[2J" + "a" * 10**6)
+    assert len(found) < 300 and found.isprintable()

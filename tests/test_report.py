@@ -14,7 +14,7 @@ from zerostart import report
 from zerostart.errors import InputError
 from zerostart.review import plots, revisions
 from zerostart.review.changed_objects import OBJECTS_FILE
-from zerostart.staleness import Stale
+from zerostart.staleness import Stale, find_stale
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
@@ -70,6 +70,18 @@ def better():
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
+HOSTILE = "</script><img src=x onerror=alert(1)> *b* @all `c`"
+
+
+def hostile():
+    """A class is called like that."""
+    for name in ("per_class", "pr", "confusion_refined", "confusion_baseline", "class_cosines", "critical_objects"):
+        with open(f"plots/{name}.csv", newline="") as file:
+            rows = [[HOSTILE if cell == "fracture" else cell for cell in row] for row in csv.reader(file)]
+        with open(f"plots/{name}.csv", "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
@@ -90,6 +102,9 @@ def repository(tmp_path_factory):
         )
         commit("other-data", replace("metrics/bootstrap.json", '"dataset": "synthetic"', '"dataset": "neu-det"'))
         commit("before", Path("metrics/bootstrap.json").unlink, Path("metrics/evaluate.json").unlink)
+        commit("hostile", hostile)
+        commit("hostile-better", hostile, better)
+        commit("other-objects", replace(OBJECTS_FILE, "images/", "../../"))
         commit("same")
         git("checkout", "-q", "same")
     return folder
@@ -131,6 +146,67 @@ def test_two_revisions_twice_the_same_bytes(run, repository):
     assert start < page.index('<img src="confusion.png"') < page.index('id = "confusion_refined"')
     assert 'src="static/better_plots_images_won.png"' in page
     assert "https://cdn" not in page[start:]
+
+
+def test_html_and_markdown_in_names_stay_text(run):
+    _, text, folder = run("hostile", "hostile-better")
+    page = (folder / "index.html").read_text()
+    page = page[page.index("\n<body>\n<article") :]
+    assert "<img src=x" not in page and "\\u003c/script>\\u003cimg src=x" in page
+    assert page.count("<script") == page.count("</script>") > 5
+    assert "<img src=x" not in text and "@all" not in text and "*b*" not in text
+    assert "&#60;/script&#62;&#60;img src=x onerror=alert(1)&#62; &#42;b&#42; &#64;all &#96;c&#96;" in text
+
+
+def test_a_table_of_objects_cannot_name_files_elsewhere(run):
+    with pytest.raises(InputError, match=r"critical_objects\.csv of other-objects, line 2: an image's path"):
+        run("main", "other-objects")
+
+
+@pytest.mark.parametrize("name", ["<img>", "a`b", "a|b", "a b", "a\x1b[2J"])
+def test_a_revision_whose_name_acts_in_html_or_markdown_is_refused(run, name):
+    with pytest.raises(InputError, match="the hash of its commit is expected") as refused:
+        revisions.resolve([name, "main"])
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("what", ["composite", "samples", "lock", "dataset"])
+def test_broken_files_of_the_workspace_are_refused(run, monkeypatch, tmp_path, what):
+    changes = {
+        "composite": ("metrics/evaluate.json", "{", '{"composite": "0.5", "composite": 1}'),
+        "samples": ("metrics/bootstrap.json", "{", "[" * 10**5),
+        "lock": ("dvc.lock", "stages:", "stages: [1]\nstages2:"),
+        "dataset": ("metrics/bootstrap.json", '"dataset": "synthetic"', '"dataset": "<img>"'),
+    }
+    name, old, new = changes[what]
+    before = Path(name).read_text()
+    Path(name).write_text(before.replace(old, new, 1))
+    try:
+        with pytest.raises(InputError, match=Path(name).name):
+            run("main", "workspace")
+    finally:
+        Path(name).write_text(before)
+
+
+def test_without_git_or_a_repository_it_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for command in (lambda: revisions.resolve(["main", "x"]), revisions.uncommitted, find_stale):
+        with pytest.raises(InputError, match="not a git repository"):
+            command()
+    git("init", "-q")
+    for command in (lambda: revisions.resolve(["main", "x"]), find_stale):
+        with pytest.raises(InputError, match="a git repository with a commit is expected"):
+            command()
+    git("commit", "-q", "--allow-empty", "-m", "x")
+    with pytest.raises(InputError, match=r"not inside of a DVC repository.*of git and DVC"):
+        revisions.resolve(["HEAD", "x"])
+    with pytest.raises(InputError, match=r"no dvc\.lock is in git"):
+        find_stale()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for command in (lambda: revisions.resolve(["main", "x"]), revisions.uncommitted, find_stale):
+        with pytest.raises(InputError, match="git: no such program here"):
+            command()
 
 
 def test_what_is_missing_or_of_other_data_is_not_compared_as_if_equal(run):

@@ -1,15 +1,14 @@
 """Stage `text_embeddings`: embed each class once with the frozen text encoder."""
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 
 from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import class_cosines, class_embeddings, load_text_encoder
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.outputs import stage_folder, write_csv, write_json
 from zerostart.params import load_params
+from zerostart.records import read_json
 
 SENTENCES = Path("data/prompts_expanded.json")
 
@@ -27,21 +26,22 @@ def main() -> str:
 
 
 def _read_sentences() -> dict[str, list[str]]:
+    raw = read_json(SENTENCES, "stage prompts writes it")
     try:
-        return {entry["class"]: entry["sentences"] for entry in json.loads(SENTENCES.read_text())}
-    except FileNotFoundError:
-        raise InputError(f"{SENTENCES}: no such file; stage prompts writes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
+        if not raw:
+            raise TypeError
+        return {entry["class"]: entry["sentences"] for entry in raw}
+    except (KeyError, TypeError):
         raise InputError(f"{SENTENCES}: a list of classes with sentences, as stage prompts writes it, is expected") from None
 
 
 def _write_cosines(classes: list[str], cosines: np.ndarray) -> None:
-    with output_file("plots/class_cosines.csv") as path, path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["class_a", "class_b", "cosine"])
-        for class_a, row in zip(classes, cosines, strict=True):
-            for class_b, cosine in zip(classes, row, strict=True):
-                writer.writerow([class_a, class_b, f"{round(cosine, 6) + 0.0:.6f}"])  # + 0.0 turns -0.0 into 0.0
+    rows = [
+        (class_a, class_b, round(cosine, 6) + 0.0)  # + 0.0 turns -0.0 into 0.0
+        for class_a, row in zip(classes, cosines, strict=True)
+        for class_b, cosine in zip(classes, row, strict=True)
+    ]
+    write_csv("plots/class_cosines.csv", ("class_a", "class_b", "cosine"), rows)
 
 
 if __name__ == "__main__":

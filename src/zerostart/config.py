@@ -1,5 +1,6 @@
 """The typed scalars and the frozen model that every checked file is read into."""
 
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeVar
 
@@ -28,7 +29,21 @@ Integer = Annotated[int, BeforeValidator(_no_bool)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Count = Annotated[Integer, Field(ge=1, le=1_000_000)]
-Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def unseen(text: str) -> str | None:
+    """The first character that nobody sees: control, zero width, direction, private use, half a surrogate pair."""
+    return next((c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")), None)
+
+
+def _visible(text: str) -> str:
+    if hidden := unseen(text):
+        raise ValueError(f"a text without the invisible character {shown(hidden)} is expected")
+    return text
+
+
+Visible = AfterValidator(_visible)
+Name = Annotated[str, Field(min_length=1, max_length=1000), Visible]
 Samples = Annotated[Integer, Field(ge=100, le=100_000)]
 """Of a bootstrap: fewer give no interval, more take all memory and change no digit that is shown."""
 Rate = Annotated[Positive, Field(le=10)]

@@ -14,6 +14,7 @@ import torch
 from packaging.requirements import Requirement
 
 from zerostart.datasets.cards import load_card
+from zerostart.detector.baseline_config import read_baseline_config
 from zerostart.detector.baselines import FILES, find_baseline
 from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import load_text_encoder
@@ -110,7 +111,10 @@ def baseline(params: Params) -> Finding:
     if not (folder / FILES[0]).is_file():
         remedy = f"make baseline DATASET={params.dataset}, or python -m zerostart.convert for your own checkpoint"
         return Finding("baseline", f"{folder}: no {FILES[0]}", remedy)
-    variant = json.loads((folder / FILES[0]).read_text())
+    try:
+        variant = read_baseline_config(folder)
+    except InputError as error:
+        return Finding("baseline", str(error), f"git checkout {folder}, or make baseline DATASET={params.dataset}")
     return Finding("baseline", f"{folder}: {variant.get('num_queries')} queries of {variant.get('d_model')} features")
 
 

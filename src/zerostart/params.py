@@ -1,9 +1,10 @@
 """params.yaml as one frozen, typed model: unknown keys and wrong types are refused with the key's name."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from zerostart.config import (
     Count,
@@ -13,29 +14,62 @@ from zerostart.config import (
     NotNegative,
     Number,
     Positive,
+    Rate,
+    Samples,
     read_params,
 )
+
+Weight = Annotated[NotNegative, Field(le=1000)]
+
+TORCHRUN = (
+    "standalone",
+    "nnodes",
+    "nproc-per-node",
+    "node-rank",
+    "master-addr",
+    "master-port",
+    "rdzv-backend",
+    "rdzv-endpoint",
+)
+"""Its options that say how many processes run where."""
+
+
+def _launcher(command: str) -> str:
+    """DVC gives it to a shell: nothing but the program and options of known names is let through."""
+    program, *options = command.split(" ")
+    found = [re.fullmatch(r"--([a-z_-]+)(=[\w.:-]+)?", option, re.ASCII) for option in options]
+    known = all(option and option[1].replace("_", "-") in TORCHRUN for option in found)
+    if command != "python" and not (program == "torchrun" and known):
+        options = ", ".join(f"--{name}" for name in TORCHRUN)
+        raise ValueError(f"`python`, or `torchrun` with options as --nproc-per-node=4 is expected (of {options})")
+    return command
 
 
 class Lambdas(FrozenModel):
     """Weights of the composite score S = map·mAP + ar_critical·AR_critical."""
 
-    map: NotNegative
+    map: Weight
     """Weight of COCO's AP@[.50:.95], mean over the classes."""
-    ar_critical: NotNegative
+    ar_critical: Weight
     """Weight of COCO's AR@[.50:.95] with 100 detections, mean over the critical classes."""
+
+    @model_validator(mode="after")
+    def _weigh_something(self) -> Self:
+        if self.map == self.ar_critical == 0:
+            raise ValueError("both weights are 0, and every checkpoint would score the same; one above 0 is expected")
+        return self
 
 
 class LearningRates(FrozenModel):
     """Learning rates of AdamW (Loshchilov & Hutter 2019)."""
 
-    warmup: Positive
+    warmup: Rate
     """The fusion in phase 1; published: 2e-4."""
-    fusion: Positive
+    fusion: Rate
     """The fusion in phases 2 and 3; published: 5e-5."""
-    head: Positive
+    head: Rate
     """The class head's difference in phases 2 and 3; published: 5e-5."""
-    decoder: Positive = 2e-5
+    decoder: Rate = 2e-5
     """The decoder in phase 3; as published."""
 
 
@@ -53,13 +87,13 @@ class Epochs(FrozenModel):
 class DecoderTuning(FrozenModel):
     """How phase 3 goes over the images (`epochs.decoder`, `lr.decoder`)."""
 
-    batch_size: Count = 16
+    batch_size: Annotated[Count, Field(le=65536)] = 16
     """Images per optimiser step, of all processes together."""
-    accumulate: Count = 1
+    accumulate: Annotated[Count, Field(le=65536)] = 1
     """Passes that a process makes for a step, each on a part of its images: less memory, nearly the same step."""
     ema_decay: Annotated[NotNegative, Field(lt=1)] = 0.998
     """Of the moving average of all trained weights, which is what is scored and kept; 0 keeps the weights themselves."""
-    launcher: Name = "python"
+    launcher: Annotated[str, AfterValidator(_launcher)] = "python"
     """What starts the stage: `python`, or `torchrun --nproc-per-node=4` for four GPUs."""
 
 
@@ -78,11 +112,11 @@ class Params(FrozenModel):
     """Of the starting weights, the order of the images, dropout and the bootstrap."""
     mode: Literal["residual", "replace"]
     """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
-    alpha_init: Number
+    alpha_init: Annotated[Number, Field(ge=-1000, le=1000)]
     """Weight of the text similarity at epoch 0; 0 is the exact baseline ("Zero-Start"; ReZero, Bachlechner et al. 2021)."""
     alpha_per_class: bool
     """One alpha for each class instead of one for all."""
-    sigma: Positive
+    sigma: Annotated[Positive, Field(le=1000)]
     """Standard deviation of the projection at the start (weight_init `normal`)."""
     weight_init: Literal["normal", "xavier"]
     """Projection at the start: N(0, sigma²), or uniform as in Glorot & Bengio 2010."""
@@ -98,7 +132,7 @@ class Params(FrozenModel):
     """Flipped views of the training images in the cache, beside the plain one: horizontal, vertical, both."""
     live: bool
     """Run the frozen detector at every training step instead of reading the cache: far slower, the same result."""
-    photometric: NotNegative
+    photometric: Annotated[NotNegative, Field(le=10)]
     """Strength of random changes of brightness and contrast in live training; 1 is up to 0.12 and 25 %."""
     test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
     """Mirror images that the refined detector looks at as well (`both`: the half turn; `all`: three of them), one detector pass
@@ -107,7 +141,7 @@ class Params(FrozenModel):
     """IoU from which queries of the mirror images become one."""
     batch_size: Count
     """Images per optimiser step."""
-    weight_decay: NotNegative
+    weight_decay: Annotated[NotNegative, Field(le=1000)]
     """AdamW's; alpha and tau are not decayed."""
     patience: Count
     """Epochs without a better composite on val before a phase stops."""
@@ -116,7 +150,7 @@ class Params(FrozenModel):
     lr: LearningRates
     epochs: Epochs
     decoder: DecoderTuning = DecoderTuning()
-    bootstrap_samples: Annotated[Integer, Field(ge=100)]
+    bootstrap_samples: Samples
     """Resamples of the test images behind each 95 % interval."""
 
     @model_validator(mode="after")

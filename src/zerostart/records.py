@@ -3,7 +3,7 @@
 Only a regular file of a bounded size is read (a pipe would wait for its writer for ever), as UTF-8 with or without a byte
 order mark. What readers of these formats disagree about is refused: a key given twice, where the last would win in silence;
 NaN and infinity in JSON; numbers beyond 64 bits; half a surrogate pair, which no file can be written with. YAML's aliases are
-refused as well: ten lines of them stand for a billion values.
+counted for what they stand for: ten lines of them can be a billion values.
 """
 
 import json
@@ -22,19 +22,19 @@ MOST_YAML = 4 << 20
 """Bytes of a YAML file, which people write."""
 MOST_JSON = 1 << 30
 """Bytes of a JSON file; COCO's own annotations have 450 million."""
-FOREIGN_ALIASES = 20
-"""So many aliases cannot multiply to more than some thousand values, however they are nested."""
+MOST_VALUES = 1_000_000
+"""Of a YAML file, its aliases written out."""
 DEEPEST = 100
 """Levels of nesting of a YAML file."""
-JSON_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+WRONG_SHAPE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What reading values out of a JSON file of another shape raises: for the readers that name that shape."""
 
 
 def read_yaml(path: str | Path, missing: str, foreign: bool = False) -> Any:
     """The content of a YAML file, None if it is empty.
 
-    missing: what a user should know where there is no such file. foreign: another project's file, which may have a few
-    aliases and keys given twice (the last one wins, as for that project). Raises InputError when it cannot be had.
+    missing: what a user should know where there is no such file. foreign: another project's file, where of
+    a key given twice the last one wins, as for that project. Raises InputError when it cannot be had.
     """
     return parse_yaml(_text(path, missing, MOST_YAML), path, foreign)
 
@@ -48,6 +48,16 @@ def parse_yaml(text: str, source: str | Path, foreign: bool = False) -> Any:
 def read_json(path: str | Path, missing: str) -> Any:
     """The content of a JSON file; `missing` as for :func:`read_yaml`. Raises InputError when it cannot be had."""
     return parse_json(_text(path, missing, MOST_JSON), path)
+
+
+def checked_json(path: str | Path, missing: str) -> str:
+    """The text of a JSON file that :func:`read_json` would read: for those who parse it into types of their own.
+
+    They have to look for NaN and infinity, and can say where they stand.
+    """
+    text = _text(path, missing, MOST_JSON)
+    _parsed(lambda: json.loads(text, object_pairs_hook=_distinct, parse_int=_small), path, "JSON")
+    return text
 
 
 def parse_json(text: str, source: str | Path) -> Any:
@@ -142,23 +152,29 @@ def _small(text: str) -> int:
 class _Foreign(yaml.SafeLoader):
     """A SafeLoader that neither grows without bounds nor gives what cannot be written again."""
 
-    aliases = FOREIGN_ALIASES
-
     def __init__(self, text: str):
         super().__init__(text)
-        self._depth = self._aliases = 0
+        self._depth = self._values = 0
+        self._values_of: dict[str, int] = {}
+        """Of each anchor that is complete."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        if self.check_event(yaml.AliasEvent):
-            self._aliases += 1
-            if self._aliases > self.aliases:
-                line = self.peek_event().start_mark.line + 1
-                raise yaml.YAMLError(f"line {line} has an alias (*name); the values themselves are expected")
+        event, before = self.peek_event(), self._values
+        is_alias = self.check_event(yaml.AliasEvent)
         self._depth += 1
         if self._depth > DEEPEST:
             raise RecursionError
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if is_alias and event.anchor not in self._values_of:
+            raise yaml.YAMLError(f"the alias {shown(event.anchor)} in line {event.start_mark.line + 1} lies in what it names")
+        self._values += self._values_of[event.anchor] if is_alias else 1
+        if self._values > MOST_VALUES:
+            raise yaml.YAMLError(
+                f"line {event.start_mark.line + 1}: more than {MOST_VALUES:,} values, with aliases written out"
+            )
+        if event.anchor is not None:
+            self._values_of[event.anchor] = self._values - before
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -185,9 +201,7 @@ class _Foreign(yaml.SafeLoader):
 
 
 class _Plain(_Foreign):
-    """Our own files: no aliases, and every key once."""
-
-    aliases = 0
+    """Our own files: every key once."""
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen = set()

@@ -73,7 +73,7 @@ def notes(revisions: list[Revision]) -> list[str]:
     if changed:
         more = f" and {len(changed) - 8} more" if len(changed) > 8 else ""
         found.append(f"the workspace has changes that are not committed: {', '.join(map(markdown.code, changed[:8]))}{more}.")
-    return found + [f"`dvc.lock` is stale: {problem}." for problem in find_stale().experiment]
+    return found + [f"`dvc.lock` is stale: {markdown.plain(problem)}." for problem in find_stale().experiment]
 
 
 if __name__ == "__main__":

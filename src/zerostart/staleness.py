@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from zerostart.errors import InputError, run_stage
-from zerostart.review.revisions import run_dvc
+from zerostart.records import read_yaml
+from zerostart.review.revisions import git, run_dvc
 
 DELETED = " (deleted)"
 """How a missing file is marked until it is known whether it is one that a checkout need not have."""
@@ -35,7 +34,10 @@ class Stale(NamedTuple):
 
 def find_stale() -> Stale:
     """Ask DVC, and compare the lock files with themselves."""
-    locks = {path: yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] for path in lock_files()}
+    git("rev-parse", "--verify", "HEAD")
+    locks = {path: read_lock(path) for path in lock_files()}
+    if not locks:
+        raise InputError("no dvc.lock is in git, so there is nothing to compare; `dvc repro` and a commit are expected")
     found: Found = {}
     for stage, reasons in json.loads(run_dvc("status", "--json")).items():
         if stage in locked_stages(locks):
@@ -60,8 +62,17 @@ def by_pipeline(found: Found) -> tuple[Found, Found]:
 
 def lock_files() -> list[Path]:
     """The lock files in git; a pipeline without one has never been run here and cannot be stale."""
-    listed = subprocess.run(["git", "ls-files", "-z", "*dvc.lock"], check=True, capture_output=True, encoding="utf-8").stdout
+    listed = git("ls-files", "-z", "*dvc.lock")
     return [Path(name) for name in listed.split("\0") if name and Path(name).is_file()]
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """The stages of a lock file; raises InputError when it is not one."""
+    lock = read_yaml(path, "`git checkout` brings it back")
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise InputError(f"{path}: not a lock file of DVC; `git checkout {path}` brings back the last one")
+    return stages
 
 
 def lock_of(stage: str) -> Path:

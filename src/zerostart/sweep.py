@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from zerostart.errors import InputError, run_stage
 from zerostart.params import Params, load_params
+from zerostart.staleness import read_lock
 from zerostart.sweeps.space import Range, Sweep, changed, combinations, distributions, load_sweep
 from zerostart.sweeps.trials import SWEPT, Inputs, load_inputs, run_trials
 
@@ -67,7 +67,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 def _fingerprint(sweep: Sweep, params: Params) -> str:
     lock = Path("dvc.lock")
-    stages = yaml.safe_load(lock.read_text())["stages"] if lock.is_file() else {}
+    stages = read_lock(lock) if lock.is_file() else {}
     frozen = {name: stages.get(name, {}).get("outs") for name in ("dataset", "features", "text_embeddings")}
     space = sweep.model_dump(exclude={"trials", "at_once"})
     return hashlib.sha256(json.dumps([space, params.model_dump(), frozen]).encode()).hexdigest()[:16]

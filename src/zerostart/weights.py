@@ -32,11 +32,15 @@ def copy_weights(model: nn.Module, weights: dict[str, Tensor], source: str | Pat
     """Copy `weights` into `model`; tensors that share memory with a given one count as given.
 
     Raises InputError naming the first three tensors that are of another shape, missing or unknown, with both shapes, and
-    the likely cause. Then nothing was copied.
+    the likely cause, and for values that are no numbers. Then nothing was copied.
     """
     if found := mismatches(model, weights):
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise InputError(f"{source}: {', '.join(map(str, found[:3]))}{more}; {_likely_cause(found)}")
+    parameters = dict(model.named_parameters())
+    for name, tensor in weights.items():  # infinity stands in some constant tables (anchors outside the image)
+        if tensor.is_floating_point() and (tensor.isnan().any() or (name in parameters and tensor.isinf().any())):
+            raise InputError(f"{source}: tensor '{name}' holds values that are no finite numbers; its training has diverged")
     own = model.state_dict()
     with torch.no_grad():
         for name, tensor in weights.items():

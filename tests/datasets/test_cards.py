@@ -79,7 +79,7 @@ def test_no_card_at_all(tmp_path):
     ("text", "message"),
     [
         ("classes: [dent", "not valid YAML"),
-        (b"classes: \xff", "not valid YAML"),
+        (b"classes: \xff", "not UTF-8 text"),
         ("- dent", "a mapping with name, format"),
         ("", "a mapping with name, format"),
     ],

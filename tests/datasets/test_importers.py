@@ -134,10 +134,10 @@ def test_coco_refusals(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"images": [', ": not valid JSON: EOF while parsing"),
-        (b'{"images": "\xff"}', ": not valid JSON"),
+        ('{"images": [', ": not valid JSON: Expecting value: line 1 column 13"),
+        (b'{"images": "\xff"}', ": not UTF-8 text"),
         ("[]", ": input should be an object"),
-        (None, r": cannot be read \(No such file or directory\)"),
+        (None, ": no such file; the card says that annotations are there"),
     ],
 )
 def test_coco_malformed_file(tmp_path, content, message):

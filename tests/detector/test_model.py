@@ -145,7 +145,54 @@ def test_damaged_weights_are_refused(baseline, keep):
 
 def test_a_damaged_configuration_is_refused(baseline):
     (baseline / "config.json").write_text('{"d_model": ')
-    with pytest.raises(InputError, match="the baseline cannot be read"):
+    with pytest.raises(InputError, match=r"config\.json: not valid JSON"):
+        load_detector(baseline, CLASSES)
+
+
+HOSTILE_CONFIGS = {
+    "a list": (lambda config: [], "an object with the settings"),
+    "a number": (lambda config: 3, "an object with the settings"),
+    "nothing": (lambda config: None, "an object with the settings"),
+    "another model": (lambda config: config | {"model_type": "bert"}, "'model_type' is 'bert'"),
+    "without classes": (lambda config: {k: v for k, v in config.items() if k != "id2label"}, "'id2label' is missing"),
+    "classes as a list": (lambda config: config | {"id2label": ["a"]}, "'id2label' is "),
+    "a class that is no number": (lambda config: config | {"id2label": {"x": "crack"}}, "whole numbers are expected"),
+    "a string": (lambda config: config | {"d_model": "wide"}, "'d_model' is 'wide'"),
+    "a string further in": (lambda config: config | {"decoder_layers": "three"}, "no detector can be built from it"),
+    "negative": (lambda config: config | {"d_model": -64}, "'d_model' is -64"),
+    "negative further in": (lambda config: config | {"decoder_ffn_dim": -160}, "no detector can be built from it"),
+    "huge": (lambda config: config | {"d_model": 10**9}, "'d_model' is 1000000000"),
+    "huge further in": (lambda config: config | {"encoder_ffn_dim": 10**12}, "'encoder_ffn_dim' is 1000000000000; at most"),
+    "too many weights": (lambda config: config | {"decoder_ffn_dim": 10**9}, "weights; at most 2,000,000,000 are expected"),
+    "endless layers": (lambda config: config | {"decoder_layers": 10**8}, "'decoder_layers' is 100000000; at most"),
+    "endless layers in a list": (
+        lambda config: config | {"backbone_config": config["backbone_config"] | {"depths": [10**7]}},
+        r"'backbone_config\.depths' is 10000000",
+    ),
+    "no size": (lambda config: config | {"eval_size": []}, "'eval_size"),
+    "an odd size": (lambda config: config | {"eval_size": [33, 33]}, "'eval_size"),
+    "two sizes": (lambda config: config | {"eval_size": [64, 96]}, "equal sides are expected"),
+    "a huge size": (lambda config: config | {"eval_size": [2**20, 2**20]}, "'eval_size"),
+    "two colours": (lambda config: config | {"image_mean": [0, 0], "image_std": [1, 1]}, "'image_mean"),
+    "a colour that is a name": (lambda config: config | {"image_mean": ["r"] * 3, "image_std": [1, 1, 1]}, "'image_mean"),
+    "division by zero": (lambda config: config | {"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}, "'image_std"),
+    "a mean alone": (lambda config: config | {"image_mean": [0, 0, 0]}, "expected together"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_CONFIGS)
+def test_a_configuration_that_describes_no_detector_is_refused_in_one_sentence(baseline, case):
+    change, said = HOSTILE_CONFIGS[case]
+    (baseline / "config.json").write_text(json.dumps(change(json.loads((baseline / "config.json").read_text()))))
+    with pytest.raises(InputError, match=rf"config\.json: .*{said}") as refused:
+        load_detector(baseline, CLASSES)
+    assert len(str(refused.value)) < 800 and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(baseline, value):
+    change_weights(baseline, lambda weights: weights[BOX_HEAD].view(-1)[3:4].fill_(value))
+    with pytest.raises(InputError, match=rf"tensor '{BOX_HEAD}' holds values that are no finite numbers"):
         load_detector(baseline, CLASSES)
 
 
@@ -193,7 +240,10 @@ def test_its_image_processor_is_followed(ported, wanted):
     [
         ('{"size": {"shortest_edge": 640}}', r"preprocessor_config\.json: not what an image processor writes"),
         ('{"do_normalize": true}', "not what an image processor writes"),
-        ("{", "not what an image processor writes"),
+        ("{", r"preprocessor_config\.json: not valid JSON"),
+        ("[]", "not what an image processor writes"),
+        ('{"do_normalize": true, "image_mean": [0, 0], "image_std": [1, 1]}', "not what an image processor writes"),
+        ('{"size": {"height": "a", "width": "a"}}', "not what an image processor writes"),
         ('{"size": {"height": 96, "width": 64}}', "the input is 96x64 pixels; equal sides"),
     ],
 )

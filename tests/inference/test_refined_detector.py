@@ -128,7 +128,12 @@ def corrupt(change):
     ("damage", "message"),
     [
         (lambda folder: (folder / "refined.json").unlink(), "refined.json: no such file; `python -m zerostart.export"),
-        (lambda folder: (folder / "refined.json").write_text("{"), "refined.json: not readable JSON"),
+        (lambda folder: (folder / "refined.json").write_text("{"), "refined.json: not valid JSON"),
+        (lambda folder: (folder / "refined.json").write_text("[" * 10**5), "refined.json: not valid JSON: nested too deeply"),
+        (corrupt(lambda content: content["threshold"].update(refined=float("nan"))), "NaN is no number of JSON"),
+        (corrupt(lambda content: content["threshold"].update(refined=1.5)), "'threshold.refined' is 1.5"),
+        (corrupt(lambda content: content.update(merge_iou=-1)), "'merge_iou' is -1"),
+        (corrupt(lambda content: content.update(merge_iou=True)), "'merge_iou' is True"),
         (corrupt(lambda content: content.update(colour=1)), "refined.json: unknown key 'colour'"),
         (corrupt(lambda content: content["classes"].reverse()), "trained for the classes"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: no such file"),

@@ -87,7 +87,7 @@ def test_malformed_yaml_is_one_sentence(tmp_path, content):
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
     message = refusal(path)
-    assert message.startswith(f"{path}: not valid YAML: ")
+    assert message.startswith((f"{path}: not valid YAML: ", f"{path}: not UTF-8 text: "))
     assert "\n" not in message
 
 
@@ -176,3 +176,40 @@ def test_stage_keeps_the_order_of_the_card(tmp_path, monkeypatch):
     written = json.loads((tmp_path / "data" / "prompts_expanded.json").read_text())
     assert [entry["class"] for entry in written] == SHIPPED["synthetic"]
     assert written[2]["sentences"][0] == "fractured material, jagged edges, separation"
+
+
+HOSTILE = {
+    "zero width only": ("\u200b\u200b", "description 1 of class 'dent' has the invisible character '\\u200b'"),
+    "joiners only": ("\u200d\u200c", "description 1 of class 'dent' has no letter and no digit in it"),
+    "zero width inside": ("a \u2060dent", "has the invisible character"),
+    "turning the direction": ("a \u202edent", "has the invisible character"),
+    "a control character": ("a dent\x07", "has the invisible character '\\x07'"),
+    "punctuation only": ("...", "has no letter and no digit"),
+    "100,000 characters": ("dent " * 20_000, "has 100,000 characters"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_is_no_sentence_is_refused(tmp_path, case):
+    text, said = HOSTILE[case]
+    path = tmp_path / "prompts.yaml"
+    path.write_text(json.dumps({"descriptions": {"dent": [text], "scratch": ["a scratch"]}}))
+    with pytest.raises(InputError) as refused:
+        load_prompts(path)
+    message = str(refused.value)
+    assert said in message and message.isprintable() and len(message) < 400
+
+
+def test_half_a_surrogate_pair_is_refused(tmp_path):
+    path = tmp_path / "prompts.yaml"
+    path.write_text('descriptions: {dent: ["a \\ud800 dent"]}')
+    with pytest.raises(InputError, match="surrogate"):
+        load_prompts(path)
+
+
+def test_letters_of_persian_may_have_their_joiners_but_they_make_no_difference(tmp_path):
+    path = tmp_path / "prompts.yaml"
+    path.write_text(json.dumps({"descriptions": {"dent": ["می\u200cخواهم"], "scratch": ["میخواهم"]}}))
+    prompts = load_prompts(path)
+    with pytest.raises(InputError, match="occurs twice"):
+        expand_prompts(prompts, ["dent", "scratch"], "descriptive", path)

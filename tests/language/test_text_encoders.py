@@ -229,6 +229,14 @@ def test_classes_with_the_same_embedding():
         class_embeddings(DRAWN, {"a": ["right"], "b": ["up"], "c": ["right"]})
 
 
+@pytest.mark.parametrize("text", ["a dent " * 20_000, "a very " * 300 + "deep dent"])
+def test_a_sentence_of_which_only_the_beginning_would_be_read_is_refused(minilm, text):
+    with pytest.raises(
+        InputError, match=r"text_encoder 'minilm' reads only the beginning of .*….* \(class 'dent', [\d,]+ char"
+    ):
+        class_embeddings(minilm, {"scratch": ["a scratch"], "dent": ["a dent", text]})
+
+
 @pytest.fixture
 def experiment(tmp_path, monkeypatch):
     """A folder with the shipped parameters (encoder minilm) and the sentences of three classes."""
@@ -268,5 +276,5 @@ def test_stage_writes_equal_bytes_twice(experiment):
 def test_stage_without_sentences(experiment, content):
     path = experiment / "data" / "prompts_expanded.json"
     path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(InputError, match=r"^data/prompts_expanded\.json: .*stage prompts"):
+    with pytest.raises(InputError, match=r"^data/prompts_expanded\.json: (not valid JSON|.*stage prompts)"):
         stage.main()

@@ -72,20 +72,24 @@ def test_a_missing_or_damaged_file_is_refused(folder, name):
     content = (folder / name).read_bytes()
     for damaged in (b"", content[: len(content) // 2], b"\xff" * 40):
         (folder / name).write_bytes(damaged)
-        with pytest.raises(InputError, match=f"^{folder}: not a readable fusion checkpoint: .") as refused:
+        with pytest.raises(
+            InputError,
+            match=f"^{folder}(/{name}: not valid JSON|/{name}: not UTF-8 text|: not a readable fusion checkpoint): .",
+        ) as refused:
             load_fusion(folder, CLASSES)
         assert "\n" not in str(refused.value)
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"^{folder}: not a readable fusion checkpoint: .*No such file.*{name}"):
+    with pytest.raises(InputError, match=f"^{folder}.*[Nn]o such file.*(fusion checkpoint|{name})"):
         load_fusion(folder, CLASSES)
 
 
 def test_a_configuration_with_other_keys_is_refused(folder):
     config = json.loads((folder / "fusion.json").read_text())
     without_mode = {key: value for key, value in config.items() if key != "mode"}
-    for changed in (config | {"gamma": 1}, without_mode, [], config | {"visual_dim": "x"}):
+    wrong = [{"visual_dim": "x"}, {"text_dim": -1}, {"text_dim": 10**9}, {"dropout": 2.0}, {"classes": []}]
+    for changed in (config | {"gamma": 1}, without_mode, [], None, *(config | change for change in wrong)):
         (folder / "fusion.json").write_text(json.dumps(changed))
-        with pytest.raises(InputError, match="not a readable fusion checkpoint"):
+        with pytest.raises(InputError, match=r"fusion\.json: .*(key|Input should be)"):
             load_fusion(folder, CLASSES)
 
 

@@ -58,7 +58,8 @@ def imported_modules(path: Path) -> set[str]:
 
 def script(stage: dict) -> str:
     """The file that a stage's command runs: `PYTHONPATH=src python -m stages.NAME`."""
-    command = re.fullmatch(r"PYTHONPATH=src (?:python|\$\{decoder\.launcher\}) -m (stages\.[\w.]+)( \$\{\w+\})?", stage["cmd"])
+    last = stage["cmd"] if isinstance(stage["cmd"], str) else stage["cmd"][-1]
+    command = re.fullmatch(r"PYTHONPATH=src (?:python|\$\{decoder\.launcher\}) -m (stages\.[\w.]+)( \$\{\w+\})?", last)
     return f"src/{command[1].replace('.', '/')}.py"
 
 
@@ -92,6 +93,12 @@ def test_no_stage_depends_on_a_command():
 def test_dependencies_are_the_modules_that_the_stage_imports(stage):
     assert script(STAGES[stage]) == f"src/stages/{stage}.py"
     check_dependencies(STAGES[stage], rooms=True)
+
+
+def test_what_is_expensive_or_starts_a_shell_of_the_user_s_is_checked_first():
+    first = {name: stage["cmd"][:-1] for name, stage in STAGES.items() if isinstance(stage["cmd"], list)}
+    preflight = "PYTHONPATH=src python -m zerostart.preflight"
+    assert first == {"features": [preflight], "decoder_tuning": [f"{preflight} params"]}
 
 
 @pytest.mark.parametrize("stage", STAGES)

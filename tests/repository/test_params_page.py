@@ -33,7 +33,7 @@ def test_every_parameter_has_a_row_with_its_range_and_meaning(name):
 def test_bounds_are_those_of_the_model():
     text = page(load_params(ROOT / "params.yaml"))
     assert "| `tau` | `0.07` | number ≥ 0.01, ≤ 1 |" in text
-    assert "| `lr.decoder` | `2e-05` | number > 0 |" in text
+    assert "| `lr.decoder` | `2e-05` | number > 0, ≤ 10 |" in text
     assert "| `projector` | `linear` | `linear`, `mlp` |" in text
     assert "| `epochs.decoder` | `0` | whole number ≥ 0, ≤ 1000 |" in text
 

@@ -47,7 +47,7 @@ def test_won_and_lost_between_two_tables():
     assert [change.base.image for change in changes.won] == ["e", "a"]  # the most certain first
     assert [change.where for change in changes.lost] == ["crack in b at 1.00, 2.00"]
     assert by_class(changes.won) == "2 (2 crack)" and by_class([]) == "none"
-    with pytest.raises(ValueError, match="different objects"):
+    with pytest.raises(ValueError, match="list other objects"):
         find_changes(base, [row("z", ""), *other[1:]])
 
 

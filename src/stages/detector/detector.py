@@ -7,7 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from zerostart.datasets.cards import load_card
@@ -19,7 +18,7 @@ from zerostart.detector_training.training import train
 from zerostart.device import default_device
 from zerostart.drawing.synthetic import CLASSES
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.outputs import stage_folder, write_json, write_records
 
 
 def main() -> str:
@@ -48,8 +47,7 @@ def main() -> str:
         return {"mAP": metrics["mAP"], "AP50": metrics["AP50"]}
 
     def report(history: list[dict[str, float]]) -> None:
-        with output_file(curve) as temporary:
-            pd.DataFrame(history).to_csv(temporary, index=False, float_format="%.6f")
+        write_records(curve, history)
 
     train(state, images, targets, params, resume, score, report, lambda ema: _save(ema, best))
     _save(load_detector(best, card.classes), output)

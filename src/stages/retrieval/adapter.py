@@ -1,11 +1,10 @@
 """adapter: train the offline embedder on the crops on record; the crops of query photos are not seen."""
 
-import pandas as pd
 import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import load_minilm
-from zerostart.outputs import output_file, stage_folder
+from zerostart.outputs import stage_folder, write_records
 from zerostart.retrieval.contexts import load_words
 from zerostart.retrieval.crops.files import open_crops
 from zerostart.retrieval.crops.photos import RECORD
@@ -35,8 +34,7 @@ def main() -> str:
     adapter, history = train_adapter(training_crops(features, said, embedded), settings, params.seed)
     with stage_folder(ADAPTER_FOLDER) as folder:
         save_adapter(adapter, settings.backbone, settings.input_size, folder)
-    with output_file(CURVE) as path:
-        pd.DataFrame(history).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    write_records(CURVE, history)
     return (
         f"{ADAPTER_FOLDER}: {len(rows)} crops, {len(sentences)} sentences, {settings.loss} loss "
         f"{history[0]['loss']:.2f} → {history[-1]['loss']:.2f}"

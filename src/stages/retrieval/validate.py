@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, write_json
+from zerostart.outputs import output_file, write_json, write_records
 from zerostart.retrieval.crops.files import open_crops
 from zerostart.retrieval.crops.photos import QUERY, RECORD
 from zerostart.retrieval.embedding.embedders import load_embedder
@@ -64,8 +63,7 @@ def _write_strategies(reports: dict[str, dict]) -> None:
         for strategy, report in reports.items()
         for name, (value, low, high) in report.items()
     ]
-    with output_file(PLOTS / "strategies.csv") as path:
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    write_records(PLOTS / "strategies.csv", rows)
 
 
 def _write_sheets(

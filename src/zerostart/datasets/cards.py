@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
-from zerostart.config import FrozenModel, explain_problems
+from zerostart.config import FrozenModel, InnerPath, Visible, explain_problems
 from zerostart.errors import InputError
+from zerostart.records import read_yaml
 
-Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+Name = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S(.*\S)?$"), Visible]
 
 
 class SplitFiles(FrozenModel):
     """Where one split lies. All paths are relative to the dataset's folder."""
 
-    annotations: Name
+    annotations: InnerPath
     """coco: the JSON file; voc: the folder of the XML files; yolo: the folder of the label files."""
-    images: Name
+    images: InnerPath
     """The folder of the images. coco: the folder that `file_name` starts from."""
-    list: Name | None = None
+    list: InnerPath | None = None
     """voc: a text file with one file stem per line. yolo: one image path per line; without it every image in `images`."""
 
 
@@ -38,7 +38,7 @@ class Card(FrozenModel):
     format: Literal["coco", "voc", "yolo"]
     obtain: Name
     """How a user gets the data: what follows "no such folder; ..."."""
-    prompts: Name
+    prompts: Annotated[InnerPath, Field(pattern=r"^[^/]+$")]
     """Name of a file in data/prompts/, without its suffix."""
     classes: tuple[Name, ...]
     """Their order gives the class ids 0..K-1."""
@@ -72,10 +72,7 @@ def load_card(name: str, folder: str | Path = "data/datasets") -> Card:
         known = ", ".join(existing) or "none"
         raise InputError(f"{folder}: no card for dataset '{name}'; a file <name>.yaml is expected there, existing: {known}")
     path = Path(folder) / f"{name}.yaml"
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, "the card of the data set is expected there")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping with name, format, classes and so on is expected")
     try:

@@ -1,6 +1,5 @@
 """Read the validated splits that the stage `dataset` writes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,17 @@ import torch
 from torch import Tensor
 
 from zerostart.errors import InputError
+from zerostart.records import read_json
 
 
 def read_split(split: str, folder: str | Path = "data/coco") -> dict:
     """The COCO JSON of `train`, `val` or `test`; raises InputError when the stage `dataset` has not written it."""
     path = Path(folder) / f"{split}.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; the stage `dataset` writes it")
-    return json.loads(path.read_text())
+    coco = read_json(path, "the stage `dataset` writes it")
+    lists = ("images", "annotations", "categories")
+    if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in lists):
+        raise InputError(f"{path}: COCO annotations, as the stage `dataset` writes them, are expected")
+    return coco
 
 
 def split_targets(coco: dict) -> list[dict[str, Tensor]]:

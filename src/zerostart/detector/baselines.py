@@ -1,6 +1,5 @@
 """The parameter `baseline`: which frozen detector an experiment refines, and where it comes from."""
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from zerostart.detector.official.checkpoint import rename_weights
 from zerostart.detector.official.config import hub_config
 from zerostart.detector.official.conversion import convert, settle
 from zerostart.errors import InputError
+from zerostart.records import read_json
 
 SHIPPED = Path("data/baselines")
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
@@ -78,7 +78,7 @@ def write_baseline(source: Path, classes: Sequence[str], folder: Path) -> None:
 def _official_configuration(path: Path) -> dict | None:
     """The content of a `config.json` with the official sections; None for one of `transformers`, or none at all."""
     try:
-        raw = json.loads(path.read_text())
-    except (OSError, ValueError):
+        raw = read_json(path, "")
+    except InputError:
         return None  # load_detector says what is wrong
     return raw if isinstance(raw, dict) and "DEIMTransformer" in raw else None

@@ -4,7 +4,6 @@ DEIMv2: Huang et al., "Real-Time Object Detection Meets DINOv3" (2025). The mode
 `transformers`. Its input is RGB in [0, 1]: a detector whose training normalised further does that itself.
 """
 
-import json
 import logging
 from pathlib import Path
 
@@ -15,9 +14,14 @@ from torch import Tensor, nn
 from transformers import Deimv2Config, Deimv2ForObjectDetection
 from transformers.utils import logging as transformers_logging
 
+from zerostart.detector.baseline_config import baseline_classes
 from zerostart.detector.official.corrections import follow_official_code
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
+from zerostart.records import WRONG_SHAPE, read_json
 from zerostart.weights import copy_weights
+
+MOST_WEIGHTS = 2_000_000_000
+"""Of a detector: the largest DEIMv2 has 50 million."""
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -60,15 +64,15 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
     order), or when a tensor is missing, unknown or of another shape.
     """
     folder = Path(folder)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such file; a baseline is a folder with config.json and model.safetensors")
+    trained_for = baseline_classes(folder)
+    if not (folder / "model.safetensors").is_file():
+        what = "a baseline is a folder with config.json and model.safetensors"
+        raise InputError(f"{folder / 'model.safetensors'}: no such file; {what}")
     try:
-        config = Deimv2Config.from_pretrained(folder)
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: the baseline cannot be read: {str(error).splitlines()[0]}") from None
-    trained_for = [config.id2label[index] for index in sorted(config.id2label)]
+    config = _buildable(folder)
     if trained_for != list(classes):
         raise InputError(
             f"{folder / 'config.json'}: the baseline was trained for the classes {trained_for},"
@@ -81,23 +85,48 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
     return model.eval().requires_grad_(False)
 
 
+def _buildable(folder: Path) -> Deimv2Config:
+    """The configuration, if the model of `transformers` can be made from it: tried without memory for its weights."""
+    try:
+        config = Deimv2Config.from_pretrained(folder)
+        with torch.device("meta"):
+            model = Deimv2ForObjectDetection(config)
+    except Exception as error:  # whatever a wrong value leads to in there
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{folder / 'config.json'}: no detector can be built from it ({type(error).__name__}: {shown(reason, 200, False)})"
+        ) from None
+    if (size := sum(tensor.numel() for tensor in model.state_dict().values())) > MOST_WEIGHTS:
+        raise InputError(f"{folder / 'config.json'}: describes {size:,} weights; at most {MOST_WEIGHTS:,} are expected")
+    return config
+
+
 def _build_as_ported(config: Deimv2Config, folder: Path) -> Deimv2ForObjectDetection:
     path = folder / "preprocessor_config.json"
+    processor = read_json(path, "") if path.exists() else {}
     try:
-        processor = json.loads(path.read_text()) if path.is_file() else {}
+        if processor.get("do_normalize"):
+            _check_colours(processor["image_mean"], processor["image_std"])
         side = config.eval_size or [640, 640]
         height, width = (processor["size"][key] for key in ("height", "width")) if "size" in processor else side
         mean, std = (processor["image_mean"], processor["image_std"]) if processor.get("do_normalize") else (None, None)
-        if not path.is_file():  # a detector that was saved again
+        if not path.exists():  # a detector that was saved again
             mean, std = getattr(config, "image_mean", None), getattr(config, "image_std", None)
-    except (KeyError, TypeError, ValueError) as error:
+        expected = height == width and height % 32 == 0 and 32 <= height <= 8192
+    except WRONG_SHAPE as error:
         raise InputError(f"{path}: not what an image processor writes ({type(error).__name__}: {error})") from None
-    if height != width or height % 32:
+    if not expected:
         raise InputError(f"{folder}: the input is {height}x{width} pixels; equal sides, a multiple of 32, are expected")
     model = Deimv2ForObjectDetection(config)
     config.eval_size = [height, width]  # for those who ask for the input's size; the port's layers have read it by now
     config.image_mean, config.image_std = mean, std
     return _normalise_pixels(model)
+
+
+def _check_colours(mean: list[float], std: list[float]) -> None:
+    numbers = [float(value) for value in (*mean, *std)]
+    if len(mean) != 3 or len(std) != 3 or not all(abs(value) < 1e6 for value in numbers) or min(map(float, std)) <= 0:
+        raise ValueError("image_mean and image_std are expected to be three numbers each, the second above 0")
 
 
 def look(model: Deimv2ForObjectDetection, **inputs: Tensor | None) -> dict[str, Tensor]:

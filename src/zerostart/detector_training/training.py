@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, Rate
 from zerostart.detector.pieces import freeze_batch_norm, update_ema
 from zerostart.detector.pixels import pixel_values
 from zerostart.detector_training.augmentation import augment
@@ -26,29 +26,29 @@ class TrainingParams(FrozenModel):
     variant: Literal["atto", "femto"]
     init: Name | None
     """Official `.pth` checkpoint or baseline folder (class heads only for as many classes); null: random weights."""
-    image_size: Annotated[Integer, Field(ge=64, multiple_of=32)]
+    image_size: Annotated[Integer, Field(ge=64, le=8192, multiple_of=32)]
     """Side of the square input, pixels."""
-    num_queries: Count
-    num_denoising: Count
-    extra_images: Annotated[Integer, Field(ge=0)]
+    num_queries: Annotated[Count, Field(le=10_000)]
+    num_denoising: Annotated[Count, Field(le=10_000)]
+    extra_images: Annotated[Integer, Field(ge=0, le=1_000_000)]
     """Further generated training images (synthetic data only)."""
     freeze_batch_norm: bool
     """Keep BatchNorm's statistics and affine fixed (right for `init`)."""
     local_loss: bool
     """Add D-FINE's fine-grained localisation and distillation losses to MAL and the box losses."""
-    epochs: Count
-    zoom_epochs: Annotated[Integer, Field(ge=0)]
+    epochs: Annotated[Count, Field(le=10_000)]
+    zoom_epochs: Annotated[Integer, Field(ge=0, le=10_000)]
     """First epochs, with zoom-and-shift crops; the others are closer to what val and test look like."""
-    batch_size: Count
-    lr: Positive
-    head_lr_scale: Positive
+    batch_size: Annotated[Count, Field(le=65536)]
+    lr: Rate
+    head_lr_scale: Annotated[Positive, Field(le=1_000_000)]
     """Learning rate of the class heads, as a multiple of `lr`."""
-    warmup_steps: Annotated[Integer, Field(ge=0)]
-    weight_decay: NotNegative
+    warmup_steps: Annotated[Integer, Field(ge=0, le=1_000_000_000)]
+    weight_decay: Annotated[NotNegative, Field(le=1000)]
     clip_norm: Positive
     ema_decay: Annotated[Number, Field(ge=0, lt=1)]
     patience: Count
-    seed: Annotated[Integer, Field(ge=0)]
+    seed: Annotated[Integer, Field(ge=0, lt=2**32)]
 
     @field_validator("num_queries")
     @classmethod

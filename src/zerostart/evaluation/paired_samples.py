@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from zerostart.config import FrozenModel, explain_problems
+from zerostart.config import FrozenModel, Name, explain_problems
 from zerostart.errors import InputError
 from zerostart.metrics.bootstrap import resampled_scores
 from zerostart.metrics.coco import composite
@@ -36,7 +36,7 @@ class DetectorSamples(FrozenModel):
 class PairedSamples(FrozenModel):
     """One evaluation's samples, and all that must be equal for a comparison with those of another to be paired."""
 
-    dataset: str
+    dataset: Annotated[Name, Field(pattern=r"^[^<>&`*|@\[\]]+$")]
     test: str
     """sha256 of data/coco/test.json: images and objects."""
     images: int

@@ -1,6 +1,5 @@
 """Run what `zerostart.export` wrote through its own runtime: onnxruntime, OpenVINO, or torch."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import torch
 from zerostart.errors import InputError
 from zerostart.inference.export_graph import OUTPUTS, Graph, metadata
 from zerostart.inference.refined_detector import RefinedDetector
+from zerostart.records import parse_json
 
 FILES = {"onnx": "model.onnx", "openvino": "model.xml", "safetensors": "refined.json"}
 """The file by which the folder of each format is known."""
@@ -44,9 +44,25 @@ def open_export(folder: str | Path, threads: int = 0) -> Exported:
     path = folder / FILES[kind]
     try:
         exported = (_open_onnx if kind == "onnx" else _open_openvino)(path, threads)
+    except InputError:
+        raise
     except (RuntimeError, ValueError, KeyError) as error:  # both runtimes raise RuntimeErrors for a damaged file
         raise InputError(f"{path}: not a readable export of zerostart ({type(error).__name__})") from None
     return exported
+
+
+def _about(text: str, path: Path) -> dict[str, Any]:
+    """The metadata of :func:`zerostart.inference.export_graph.metadata`, as far as we rely on them."""
+    about = parse_json(text, path)
+    kinds = {"image_size": int, "classes": list}
+    if not isinstance(about, dict) or not all(isinstance(about.get(key), kind) for key, kind in kinds.items()):
+        raise InputError(f"{path}: not an export of zerostart: its metadata have no image_size and classes")
+    return about
+
+
+def _check_side(sides: list[Any], about: dict[str, Any], path: Path) -> None:
+    if any(side != about["image_size"] for side in sides):
+        raise InputError(f"{path}: its input is {sides} pixels, but its metadata say {about['image_size']}")
 
 
 def _open_onnx(path: Path, threads: int) -> Exported:
@@ -58,14 +74,18 @@ def _open_onnx(path: Path, threads: int) -> Exported:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its exceptions have no common class
         raise ValueError(str(error)) from None
-    about = json.loads(session.get_modelmeta().custom_metadata_map["zerostart"])
+    about = _about(session.get_modelmeta().custom_metadata_map["zerostart"], path)
+    (pixels,) = session.get_inputs()
+    _check_side(pixels.shape[2:], about, path)
     return Exported(about, lambda pixels: session.run(list(OUTPUTS), {"pixels": pixels}))
 
 
 def _open_openvino(path: Path, threads: int) -> Exported:
     core = openvino.Core()
     model = core.read_model(path)
-    about = json.loads(model.get_rt_info("zerostart").astype(str))
+    about = _about(model.get_rt_info("zerostart").astype(str), path)
+    shape = model.input("pixels").get_partial_shape()
+    _check_side([size.get_length() if size.is_static else None for size in list(shape)[2:]], about, path)
     # On CPUs with bfloat16 or float16 units the default would compute in less than the file's precision.
     options = {"INFERENCE_PRECISION_HINT": "f32"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     request = core.compile_model(model, "CPU", options).create_infer_request()

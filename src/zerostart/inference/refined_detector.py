@@ -7,22 +7,22 @@ for found in detector.detect(["part.png"]):
 """
 
 import copy
-import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.config import FrozenModel, explain_problems
+from zerostart.config import FrozenModel, Number, explain_problems
 from zerostart.datasets.pictures import open_rgb
+from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS, mirrored, unflip
 from zerostart.detector.model import load_detector, look, save_detector
 from zerostart.detector.pixels import pixel_values, resized
@@ -34,15 +34,17 @@ from zerostart.method.fusion import Fusion
 from zerostart.method.merged_views import ROUNDS, merge_queries
 from zerostart.outputs import output_folder, write_json
 from zerostart.params import Params
+from zerostart.records import WRONG_SHAPE, read_json
 
 SETTINGS_FILE = "refined.json"
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Thresholds(FrozenModel):
     """Score from which a box counts, chosen on val (best F1)."""
 
-    baseline: float
-    refined: float
+    baseline: Share
+    refined: Share
 
 
 class Settings(FrozenModel):
@@ -55,7 +57,7 @@ class Settings(FrozenModel):
     """The sentences that describe each class."""
     threshold: Thresholds
     test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
-    merge_iou: float
+    merge_iou: Share
     version: str
     """Of zerostart, which wrote it."""
 
@@ -106,14 +108,11 @@ class RefinedDetector(nn.Module):
     def from_pretrained(cls, folder: str | Path) -> "RefinedDetector":
         """Read a folder of :meth:`save_pretrained`, in eval mode; InputError when it is not a complete one."""
         path = Path(folder) / SETTINGS_FILE
+        raw = read_json(path, "`python -m zerostart.export --format safetensors` writes it")
         try:
-            settings = Settings.model_validate(json.loads(path.read_text()))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; `python -m zerostart.export --format safetensors` writes it") from None
+            settings = Settings.model_validate(raw)
         except ValidationError as error:
             raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not readable JSON ({error})") from None
         classes = list(settings.classes)
         tuned = path.with_name("baseline")
         baseline = load_detector(tuned, classes) if tuned.is_dir() else None
@@ -127,12 +126,12 @@ class RefinedDetector(nn.Module):
         data/baseline is taken. Raises InputError when a file is missing or they belong to different data sets or classes.
         """
         root, checkpoint = Path(root), Path(checkpoint)
-        info = _read(root / "data/coco/val.json", "dataset")
-        classes = [category["name"] for category in info["categories"]]
+        info = read_split("val", root / "data/coco")
+        classes = class_names(info)
         if info["info"]["dataset"] != params.dataset:
             made_from = info["info"]["dataset"]
             raise InputError(f"{root / 'data/coco'}: made from the data set {made_from!r}; {params.dataset!r} is expected")
-        prompts = {entry["class"]: entry["sentences"] for entry in _read(root / "data/prompts_expanded.json", "prompts")}
+        prompts = _prompts(root / "data/prompts_expanded.json")
         if list(prompts) != classes:
             raise InputError(f"{root / 'data/prompts_expanded.json'}: describes {list(prompts)}; the data set has {classes}")
         baseline = load_detector(root / "data/baseline", classes)
@@ -266,18 +265,17 @@ class RefinedDetector(nn.Module):
 
 def _thresholds(path: Path) -> Thresholds:
     try:
-        return Thresholds.model_validate(_read(path, "evaluate")["threshold"])
+        return Thresholds.model_validate(read_json(path, "the stage `evaluate` writes it")["threshold"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{path}: no thresholds of baseline and refined detector; the stage `evaluate` writes them") from None
 
 
-def _read(path: Path, stage: str) -> dict | list:
+def _prompts(path: Path) -> dict[str, list[str]]:
+    raw = read_json(path, "the stage `prompts` writes it")
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the stage `{stage}` writes it") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable JSON ({error}); the stage `{stage}` writes it") from None
+        return {entry["class"]: entry["sentences"] for entry in raw}
+    except WRONG_SHAPE:
+        raise InputError(f"{path}: not the sentences of the classes; the stage `prompts` writes it") from None
 
 
 def _version() -> str:

@@ -4,28 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zerostart.errors import InputError
+from zerostart.config import unseen
+from zerostart.errors import InputError, shown
+from zerostart.records import read_yaml
 
 PromptSet = Literal["plain", "descriptive", "ensemble"]
+JOINERS = str.maketrans("", "", "\u200c\u200d")
+"""Zero width, but letters in Persian and Hindi are written with them."""
+LONGEST = 2000
+"""Characters of a description: more than any text encoder reads (`class_embeddings` asks the encoder itself)."""
 PROMPT_SETS: tuple[PromptSet, ...] = get_args(PromptSet)
-
-
-class _DistinctKeys(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, where YAML keeps the last: a class would lose its descriptions."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.YAMLError(f"plain keys are expected, line {key.start_mark.line + 1} has another one")
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"the key '{key.value}' stands twice in one mapping, again in line {line}")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 class Prompts(BaseModel):
@@ -47,12 +37,7 @@ def load_prompts(path: str | Path) -> Prompts:
     Raises InputError when the file is missing or not YAML, has an unknown or mistyped key, an empty description or
     plain name, or a template without exactly one `{}`.
     """
-    try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _DistinctKeys)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the class descriptions are expected there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, "the class descriptions are expected there")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a mapping with 'descriptions', and optionally 'templates' and 'names', is expected")
     try:
@@ -71,16 +56,27 @@ def _check_texts(prompts: Prompts, path: str | Path) -> None:
         if not descriptions:
             raise InputError(f"{path}: class '{name}' has no description; at least one is expected")
         for position, description in enumerate(descriptions, start=1):
-            if not description.strip():
-                raise InputError(f"{path}: description {position} of class '{name}' is empty")
+            _check_words(description, f"{path}: description {position} of class {shown(name)}")
     for name, plain in prompts.names.items():
-        if not plain.strip():
-            raise InputError(f"{path}: the plain name of class '{name}' is empty")
+        _check_words(plain, f"{path}: the plain name of class {shown(name)}")
     for position, template in enumerate(prompts.templates, start=1):
+        _check_words(template, f"{path}: template {position}")
         if template.count("{}") != 1:
             raise InputError(
-                f"{path}: template {position} is '{template}'; exactly one {{}} is expected in it, for the description"
+                f"{path}: template {position} is {shown(template)}; exactly one {{}} is expected in it, for the description"
             )
+
+
+def _check_words(text: str, what: str) -> None:
+    """Raise InputError for what is no text of a person: empty, endless, or with characters that nobody sees."""
+    if hidden := unseen(text.translate(JOINERS)):
+        raise InputError(f"{what} has the invisible character {shown(hidden)}; words are expected")
+    if not text.strip():
+        raise InputError(f"{what} is empty")
+    if "{}" not in text and not any(c.isalnum() for c in text):
+        raise InputError(f"{what} has no letter and no digit in it: {shown(text)}")
+    if len(text) > LONGEST:
+        raise InputError(f"{what} has {len(text):,} characters, {shown(text)}; at most {LONGEST:,} are expected")
 
 
 def expand_prompts(prompts: Prompts, classes: Sequence[str], prompt_set: PromptSet, path: str | Path) -> dict[str, list[str]]:
@@ -128,7 +124,7 @@ def _check_distinct(sentences: dict[str, list[str]], path: str | Path) -> None:
     owner: dict[str, str] = {}
     for name, texts in sentences.items():
         for text in texts:
-            key = " ".join(text.casefold().split())  # the tokenizers ignore case and spacing as well
+            key = " ".join(text.translate(JOINERS).casefold().split())  # the tokenizers ignore case and spacing as well
             if key in owner:
                 raise InputError(
                     f"{path}: the sentence '{text}' occurs twice, for class '{owner[key]}' and for class '{name}'; "

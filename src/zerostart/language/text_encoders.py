@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch.nn import functional
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
 
 BATCH_SIZE = 64
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -194,10 +194,18 @@ def _tensor_shapes(path: str) -> dict[str, tuple[int, ...]]:
 def class_embeddings(encoder: TextEncoder, sentences: Mapping[str, Sequence[str]]) -> np.ndarray:
     """One unit row per class, K×D_t float32: the mean of its sentences' unit embeddings, normalised again.
 
-    That is CLIP's prompt ensembling (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Raises InputError when two
-    classes get the same embedding, e.g. because their sentences differ only behind the encoder's last token.
+    That is CLIP's prompt ensembling (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Raises InputError when a
+    sentence is longer than the encoder's context, of which it would see the beginning only, and when two classes get the
+    same embedding.
     """
     classes = list(sentences)
+    for name in classes:
+        for text in sentences[name]:
+            if not encoder.fits(text):
+                raise InputError(
+                    f"text_encoder '{encoder.name}' reads only the beginning of {shown(text)} (class {shown(name)}, "
+                    f"{len(text):,} characters); a shorter sentence is expected"
+                )
     embeddings = encoder.encode([text for name in classes for text in sentences[name]])
     ends = np.cumsum([len(sentences[name]) for name in classes])
     means = np.stack([rows.mean(0, dtype=np.float64) for rows in np.split(embeddings, ends[:-1])])

@@ -1,15 +1,17 @@
 """Write and read the checkpoint of a fusion: a configuration with the class names, and the weights."""
 
-import json
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from zerostart.config import explain_problems
 from zerostart.errors import InputError
 from zerostart.method.fusion import Fusion, FusionConfig
 from zerostart.outputs import write_json
+from zerostart.records import read_json
 from zerostart.weights import copy_weights
 
 
@@ -25,9 +27,12 @@ def load_fusion(folder: str | Path, classes: list[str]) -> Fusion:
     Raises InputError when a file is missing or damaged, or when it was trained for other classes (names and order).
     """
     folder = Path(folder)
+    raw = read_json(folder / "fusion.json", "not a readable fusion checkpoint without it")
     try:
-        config = FusionConfig.model_validate(json.loads((folder / "fusion.json").read_text()))
+        config = FusionConfig.model_validate(raw)
         weights = load_file(folder / "fusion.safetensors")
+    except ValidationError as error:
+        raise InputError(f"{folder / 'fusion.json'}: {explain_problems(error, kind='key')}") from None
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: not a readable fusion checkpoint: {' '.join(str(error).split())}") from None
     if config.classes != list(classes):

@@ -9,15 +9,17 @@ alpha = 0, ΔW = 0 and Δb = 0 make L_final the baseline's own logits, bit for b
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from zerostart.config import Count, NotNegative
 from zerostart.params import Params
 
+Dimension = Annotated[Count, Field(le=8192)]
 TAU_RANGE = (0.01, 1.0)
 """Bounds of tau. Training brings log tau back after a step that left them, as CLIP does it: a clamp in the forward pass would
 have no gradient outside, and tau could never come back."""
@@ -28,12 +30,12 @@ class FusionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    classes: list[str]
-    visual_dim: int
-    text_dim: int
+    classes: Annotated[list[str], Field(min_length=1)]
+    visual_dim: Dimension
+    text_dim: Dimension
     mode: Literal["residual", "replace"]
     projector: Literal["linear", "mlp"]
-    dropout: float
+    dropout: Annotated[NotNegative, Field(lt=1)]
     alpha_per_class: bool
     center_similarity: bool
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from zerostart.cache.views import View, load_view, view_name
@@ -16,7 +15,7 @@ from zerostart.method.checkpoint import save_fusion
 from zerostart.method.fusion import Fusion
 from zerostart.method.live_images import LiveImages
 from zerostart.method.training import PhaseResult, Run, Schedule, ValidationScore, train_phase
-from zerostart.outputs import output_file, stage_folder, write_json
+from zerostart.outputs import stage_folder, write_json, write_records
 from zerostart.params import Params
 
 
@@ -44,8 +43,7 @@ def run_phase(name: str, fusion: Fusion, rates: dict[str, float], epochs: int, p
 
 def write_result(name: str, fusion: Fusion, trainable: int, result: PhaseResult) -> str:
     """Write plots/<name>.csv and metrics/<name>.json of a phase that trained so many numbers; returns its last line."""
-    with output_file(f"plots/{name}.csv") as temporary:
-        pd.DataFrame(result.history).to_csv(temporary, index=False, float_format="%.6f")
+    write_records(f"plots/{name}.csv", result.history)
     write_json(
         f"metrics/{name}.json",
         {

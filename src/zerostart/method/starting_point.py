@@ -1,6 +1,5 @@
 """The fusion before any training: built from the parameters, the text embeddings and the size of the cached features."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from zerostart.cache.views import load_view
 from zerostart.errors import InputError
 from zerostart.method.fusion import Fusion, FusionConfig
 from zerostart.params import Params
+from zerostart.records import read_json
 
 TEXT = Path("data/text_embeddings")
 
@@ -22,9 +22,9 @@ def starting_fusion(params: Params, classes: list[str]) -> Fusion:
 
 
 def _read_text_embeddings(classes: list[str]) -> torch.Tensor:
+    embedded = read_json(TEXT / "classes.json", "the stage `text_embeddings` writes it")
     try:
         text = np.load(TEXT / "embeddings.npy")
-        embedded = json.loads((TEXT / "classes.json").read_text())
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{TEXT}: not readable ({error}); the stage `text_embeddings` writes it") from None
     if embedded != classes:

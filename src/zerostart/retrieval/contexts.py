@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from zerostart.config import FrozenModel, explain_problems
 from zerostart.errors import InputError
+from zerostart.records import read_yaml
 from zerostart.retrieval.crops.cutting import LEVELS
 from zerostart.retrieval.vocabulary import AREAS, DAMAGE_TYPES, SEVERITIES, UNKNOWN, ZONES
 
@@ -55,13 +55,11 @@ class Words(FrozenModel):
 def load_words(language: str, folder: str | Path = "data/contexts") -> Words:
     """The table of a language; raises InputError when it is missing, malformed or incomplete."""
     path = Path(folder) / f"{language}.yaml"
+    raw = read_yaml(path, f"the words of the language '{language}' are expected there")
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: not a YAML mapping; the tables of words are expected")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Words.model_validate({"and_" if key == "and" else key: value for key, value in raw.items()})
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the words of the language '{language}' are expected there") from None
-    except (yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{path}: not a YAML mapping: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, read_params
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Rate, Samples, read_params
 
 PATH = "pipelines/retrieval/params.yaml"
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -15,7 +15,7 @@ InnerShare = Annotated[Number, Field(ge=0, lt=1)]
 class CropParams(FrozenModel):
     """Where crops are cut."""
 
-    size: Annotated[Integer, Field(ge=32)]
+    size: Annotated[Integer, Field(ge=32, le=16384)]
     """Side of a clean tile and longest side of any crop, in pixels."""
     overlap: InnerShare
     """Share of a tile that its neighbour shows as well."""
@@ -23,7 +23,7 @@ class CropParams(FrozenModel):
     """Least share of a clean tile that is vehicle."""
     vehicle_margin: InnerShare
     """Added to the vehicle's box on every side, as a share of its width and height."""
-    damage_margin: NotNegative
+    damage_margin: Annotated[NotNegative, Field(le=10)]
     """Context around a cluster of damages, as a share of its longer side."""
     min_side: Count
     """Least width and height of a damage crop in the source, where the photo is as large."""
@@ -38,25 +38,25 @@ class AdapterParams(FrozenModel):
 
     backbone: Name
     """A baseline folder, or an official DEIMv2 .pth of the variants Atto and Femto."""
-    input_size: Annotated[Integer, Field(ge=32, multiple_of=32)]
+    input_size: Annotated[Integer, Field(ge=32, le=8192, multiple_of=32)]
     """Side of the square that the backbone sees; larger crops are seen whole and in patches of this size."""
     loss: Literal["siglip", "clip"]
-    hidden: Annotated[Integer, Field(ge=0)]
+    hidden: Annotated[Integer, Field(ge=0, le=65536)]
     """Width of the projection's hidden layer; 0: a linear projection."""
     dropout: InnerShare
-    epochs: Count
-    batch_size: Annotated[Integer, Field(ge=2)]
-    lr: Positive
-    weight_decay: NotNegative
+    epochs: Annotated[Count, Field(le=10_000)]
+    batch_size: Annotated[Integer, Field(ge=2, le=1_000_000)]
+    lr: Rate
+    weight_decay: Annotated[NotNegative, Field(le=1000)]
 
 
 class MixParams(FrozenModel):
     """How a crop's picture and its context become one vector on record."""
 
     strategy: Literal["average", "weighted", "image", "text"]
-    alpha: NotNegative
+    alpha: Annotated[NotNegative, Field(le=1000)]
     """Weight of the picture under `weighted`."""
-    beta: NotNegative
+    beta: Annotated[NotNegative, Field(le=1000)]
     """Weight of the text under `weighted`."""
 
 
@@ -64,17 +64,17 @@ class IndexParams(FrozenModel):
     """HNSW (Malkov and Yashunin 2018, arXiv 1603.09320) or exact search."""
 
     kind: Literal["hnsw", "flat"]
-    m: Annotated[Integer, Field(ge=2)]
-    ef_construction: Count
-    ef_search: Count
-    exact_below: Annotated[Integer, Field(ge=0)]
+    m: Annotated[Integer, Field(ge=2, le=1024)]
+    ef_construction: Annotated[Count, Field(le=100_000)]
+    ef_search: Annotated[Count, Field(le=100_000)]
+    exact_below: Annotated[Integer, Field(ge=0, le=1_000_000_000)]
     """A filter that leaves no more vectors than this is searched exactly."""
 
 
 class ValidationParams(FrozenModel):
-    k: Count
+    k: Annotated[Count, Field(le=10_000)]
     """Results per query in coverage, precision and recall."""
-    bootstrap_samples: Annotated[Integer, Field(ge=100)]
+    bootstrap_samples: Samples
 
 
 class RetrievalParams(FrozenModel):

@@ -2,14 +2,15 @@
 
 import csv
 import io
+import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from PIL import Image
 
 from zerostart.datasets.pictures import open_rgb
-from zerostart.errors import InputError
+from zerostart.errors import InputError, printable
 from zerostart.evaluation.critical_objects import HEADER, CriticalObject
 from zerostart.evaluation.picture_sheet import OBJECT, Tile, draw_sheet, how_many
 from zerostart.review.revisions import Revision
@@ -44,14 +45,20 @@ def read_objects(revision: Revision) -> list[CriticalObject] | None:
     rows = list(csv.reader(io.StringIO(text)))
     if not rows or tuple(rows[0]) != HEADER or any(len(row) != len(HEADER) for row in rows):
         raise InputError(f"{OBJECTS_FILE} of {revision.name}: the columns {', '.join(HEADER)} are expected in every row")
-    return [CriticalObject(*row) for row in rows[1:]]
+    objects = [CriticalObject(*row) for row in rows[1:]]
+    for number, one in enumerate(objects, 2):
+        inside = one.image and not PurePosixPath(one.image).is_absolute() and ".." not in PurePosixPath(one.image).parts
+        numbers = (*one[2:6], *filter(None, one[6:]))
+        if not inside or not all(re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", value) for value in numbers):
+            raise InputError(f"{OBJECTS_FILE} of {revision.name}, line {number}: an image's path and numbers are expected")
+    return objects
 
 
 def find_changes(base: list[CriticalObject], other: list[CriticalObject]) -> Changes:
-    """Compare row by row; raises ValueError when the tables are of different objects."""
+    """Compare row by row; raises InputError when the tables are of different objects."""
+    if [one[:6] for one in base] != [one[:6] for one in other]:
+        raise InputError(f"{OBJECTS_FILE}: two revisions with the same test images list other objects in it")
     pairs = [Change(*pair) for pair in zip(base, other, strict=True)]
-    if any(pair.base[:6] != pair.other[:6] for pair in pairs):
-        raise ValueError("tables of different objects")
     won = [pair for pair in pairs if pair.other.refined and not pair.base.refined]
     lost = [pair for pair in pairs if pair.base.refined and not pair.other.refined]
     return Changes(sorted(won, key=lambda c: -float(c.other.refined)), sorted(lost, key=lambda c: -float(c.base.refined)))
@@ -73,7 +80,7 @@ def draw(changes: list[Change], title: str, names: tuple[str, str], raw: Path) -
 
 def _tile(change: Change, names: tuple[str, str], raw: Path) -> Tile:
     box = tuple(float(value) for value in change.base[2:6])
-    lines = [f"{change.base.class_name} in {Path(change.base.image).name}"]
+    lines = [printable(f"{change.base.class_name} in {Path(change.base.image).name}".replace("\n", " "), 60)]
     for name, row in zip(names, change, strict=True):
         shown = name if len(name) <= 18 else f"{name[:17]}…"
         lines.append(f"{shown}: found, {float(row.refined):.2f}" if row.refined else f"{shown}: missed")

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-import yaml
-
+from zerostart.errors import InputError
+from zerostart.records import WRONG_SHAPE, parse_yaml
 from zerostart.review.revisions import Revision, dvc_diff, git
 
 LOCK = "dvc.lock"
@@ -58,9 +58,13 @@ def side_by_side(diffs: list[dict[str, dict[str, dict[str, Any]]]]) -> Values:
 
 def starting_points(lock: str | None) -> dict[str, str]:
     """Path -> hash of the dependencies that no stage makes."""
-    stages = (yaml.safe_load(lock or "") or {}).get("stages", {}).values()
-    made = {out["path"] for stage in stages for out in stage.get("outs", [])}
-    used = {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+    raw = parse_yaml(lock or "", LOCK) or {}
+    try:
+        stages = raw.get("stages", {}).values()
+        made = {out["path"] for stage in stages for out in stage.get("outs", [])}
+        used = {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+    except WRONG_SHAPE:
+        raise InputError(f"{LOCK}: not a lock file of DVC; `git checkout {LOCK}` brings back the last one") from None
     return {path: md5 for path, md5 in used.items() if path not in made}
 
 

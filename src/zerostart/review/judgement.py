@@ -1,10 +1,10 @@
 """Is one revision better than another? One sentence, with the interval of their difference where there is one."""
 
-import json
 from typing import NamedTuple
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
 from zerostart.evaluation.paired_samples import PairedSamples, intervals, parse_samples
+from zerostart.records import parse_json
 from zerostart.review.revisions import Revision
 
 METRICS_FILE, SAMPLES_FILE = "metrics/evaluate.json", "metrics/bootstrap.json"
@@ -31,10 +31,13 @@ class Verdict(NamedTuple):
 def read_evaluation(revision: Revision) -> Evaluation:
     """Read a revision's evaluation; raises InputError when its files are not what this stage writes."""
     text, samples = revision.read(METRICS_FILE), revision.read(SAMPLES_FILE)
-    try:
-        composite = None if text is None else json.loads(text).get("composite")
-    except (json.JSONDecodeError, AttributeError):
-        raise InputError(f"{METRICS_FILE} of {revision.name}: a JSON object is expected") from None
+    where = f"{METRICS_FILE} of {revision.name}"
+    found = {} if text is None else parse_json(text, where)
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: a JSON object is expected")
+    composite = found.get("composite")
+    if not isinstance(composite, float | int | None) or isinstance(composite, bool):
+        raise InputError(f"{where}: 'composite' is {shown(composite)}; a number is expected")
     name = f"{SAMPLES_FILE} of {revision.name}"
     return Evaluation(revision.name, composite, None if samples is None else parse_samples(samples, name))
 

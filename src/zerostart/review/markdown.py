@@ -38,6 +38,11 @@ def code(value: Any) -> str:
     return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
+def plain(text: str) -> str:
+    """A text in which no Markdown, HTML or @mention acts."""
+    return "".join(f"&#{ord(c)};" if c in "<>&`*[]|@\\" or not c.isprintable() else c for c in text)
+
+
 def number(value: Any) -> str:
     """Four decimals for a float, as it is otherwise."""
     return f"{value:.4f}" if isinstance(value, float) else code(value)
@@ -118,7 +123,7 @@ def objects(changes: Changes, base: str, other: str, pictures: dict[str, str]) -
     parts = [f"### From {base} to {other}\n"]
     for kind, found in changes._asdict().items():
         finder, misser = (other, base) if kind == "won" else (base, other)
-        parts.append(f"**{kind}**, found by {finder} and missed by {misser}: {by_class(found)}\n")
+        parts.append(f"**{kind}**, found by {finder} and missed by {misser}: {plain(by_class(found))}\n")
         if found:
             parts.append(f"![{kind}: {other}]({pictures[kind]})\n" if kind in pictures else _listed(found))
     return "\n".join(parts)
@@ -126,4 +131,4 @@ def objects(changes: Changes, base: str, other: str, pictures: dict[str, str]) -
 
 def _listed(found: list[Change]) -> str:
     more = [f"- ... and {len(found) - LISTED} more"] if len(found) > LISTED else []
-    return "\n".join([*(f"- {change.where}" for change in found[:LISTED]), *more, ""])
+    return "\n".join([*(f"- {plain(change.where)}" for change in found[:LISTED]), *more, ""])

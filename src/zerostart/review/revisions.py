@@ -1,15 +1,18 @@
 """Revisions of this repository: anything that git or DVC can name, or the workspace as it lies there."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import RevError, resolve_rev
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
+from zerostart.records import MOST_JSON, read_text
 
 WORKSPACE = "workspace"
 """DVC's name for the files as they lie there, committed or not."""
@@ -26,21 +29,30 @@ class Revision(NamedTuple):
     def read(self, path: str) -> str | None:
         """Text of a file that is in git, or None where this revision has none."""
         if self.commit is None:
-            return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
-        found = subprocess.run(["git", "show", f"{self.commit}:{path}"], capture_output=True, encoding="utf-8")
-        return found.stdout if found.returncode == 0 else None
+            return read_text(path, "", MOST_JSON) if Path(path).exists() else None
+        found = subprocess.run(["git", "show", f"{self.commit}:{path}"], capture_output=True)
+        try:
+            return found.stdout.decode("utf-8") if found.returncode == 0 else None
+        except UnicodeDecodeError:
+            raise InputError(f"{path} of {self.name}: not UTF-8 text") from None
 
 
 def resolve(names: list[str]) -> list[Revision]:
     """Find all revisions; raises InputError for one that neither git nor DVC knows, or that is named twice."""
-    with Repo() as repo:
-        revisions = [_resolve(repo, name) for name in names]
+    git("rev-parse", "--verify", "HEAD")
+    try:
+        with Repo() as repo:
+            revisions = [_resolve(repo, name) for name in names]
+    except DvcException as error:
+        raise InputError(f"{' '.join(str(error).split())}; a repository of git and DVC is expected here") from None
     if len({revision.name for revision in revisions}) < len(revisions):
         raise InputError(f"{' '.join(names)}: each revision is expected once")
     return revisions
 
 
 def _resolve(repo: Repo, name: str) -> Revision:
+    if unsafe := re.search(r"[^\w./@{}^~+=#%,:-]", name):  # DVC writes the name into its page as it is
+        raise InputError(f"{shown(name)}: has the character {shown(unsafe[0])}; the hash of its commit is expected instead")
     if name == WORKSPACE:
         return Revision(name, None)
     try:
@@ -66,8 +78,15 @@ def dvc_diff(kind: str, base: Revision, other: Revision, *options: str) -> dict[
 
 
 def git(*arguments: str) -> str:
-    """Standard output of a git command that reads the repository."""
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, encoding="utf-8").stdout
+    """Standard output of a git command that reads the repository; InputError without git, repository or commit."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        raise InputError("git: no such program here; it is expected on the PATH") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ")
+        raise InputError(f"git {arguments[0]}: {reason}; a git repository with a commit is expected here")
+    return done.stdout
 
 
 def uncommitted() -> list[str]:

@@ -37,7 +37,7 @@ class Sweep(FrozenModel):
     sampler: Literal["grid", "random", "tpe"]
     trials: Count | None = None
     """How many; a grid has as many as there are combinations."""
-    at_once: Count = 8
+    at_once: Annotated[Count, Field(le=1024)] = 8
     """Trials that are trained as one batch; `tpe` learns from them after each batch."""
     parameters: Annotated[dict[str, Values | Range], Field(min_length=1)]
 

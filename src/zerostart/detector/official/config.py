@@ -5,16 +5,17 @@ Intellindust-AI-Lab/DEIMv2, which the YAML's sections are named after; what is a
 `transformers` model can compute.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import yaml
 from pydantic import ConfigDict, ValidationError, model_validator
 
 from zerostart.config import Count, FrozenModel, Integer, Number, Positive, explain_problems
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
+from zerostart.records import parse_yaml, read_yaml
 
 Activation = Literal["silu", "relu", "gelu"]
 INCLUDE = "__include__"
@@ -203,15 +204,13 @@ def hub_config(raw: dict, source: str | Path) -> OfficialConfig:
 
 def _resolve(path: Path, above: tuple[Path, ...] = ()) -> dict:
     """The file's mapping laid over those that it includes, which are relative to it; later includes win."""
-    if path.resolve() in above:
+    place = Path(os.path.realpath(path))  # of a link to itself as well, where `resolve` raises RuntimeError
+    if place in above:
         raise InputError(f"{path}: includes itself, by way of {', '.join(step.name for step in above)}")
     try:
-        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        included = f", included by {above[-1]}" if above else ""
-        raise InputError(f"{path}{included}: cannot be read ({error.strerror}); a YAML file is expected") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not plain YAML: {' '.join(str(error).split())}") from None
+        own = read_yaml(path, "a YAML file is expected", foreign=True) or {}
+    except InputError as error:
+        raise InputError(f"{error}{f' (included by {above[-1]})' if above else ''}") from None
     if not isinstance(own, dict):
         raise InputError(f"{path}: a mapping of keys to values is expected")
     includes = own.pop(INCLUDE, [])
@@ -219,7 +218,7 @@ def _resolve(path: Path, above: tuple[Path, ...] = ()) -> dict:
         raise InputError(f"{path}: '{INCLUDE}' is {includes!r}; a list of YAML files is expected")
     resolved: dict = {}
     for name in includes:
-        resolved = _merge(resolved, _resolve(path.parent / Path(name).expanduser(), (*above, path.resolve())))
+        resolved = _merge(resolved, _resolve(path.parent / Path(name).expanduser(), (*above, place)))
     return _merge(resolved, own)
 
 
@@ -235,11 +234,11 @@ def _merge(below: dict, over: dict) -> dict:
 def _parse_update(update: str) -> dict:
     keys, equals, text = update.partition("=")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, "update")
+    except InputError:
         equals = ""
     if not equals or not keys:
-        raise InputError(f"update '{update}': key=value or section.key=value is expected")
+        raise InputError(f"update {shown(update)}: key=value or section.key=value is expected")
     for key in reversed(keys.split(".")):
         value = {key: value}
     return value

@@ -4,7 +4,6 @@ Contrastive losses: CLIP (Radford et al. 2021, arXiv 2103.00020) and SigLIP (Zha
 several positives per row, because one sentence is true of many crops.
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from zerostart.errors import InputError
 from zerostart.outputs import write_json
+from zerostart.records import WRONG_SHAPE, read_json
 from zerostart.weights import copy_weights
 
 
@@ -75,14 +75,14 @@ def save_adapter(adapter: Adapter, backbone: str, input_size: int, folder: Path)
 def load_adapter(folder: str | Path) -> tuple[Adapter, str, int]:
     """The adapter in eval mode, its backbone's path and its input size; raises InputError when a file is missing or damaged."""
     folder = Path(folder)
+    config = read_json(folder / "config.json", "the stage `adapter` writes it")
     try:
-        config = json.loads((folder / "config.json").read_text())
         backbone, input_size = config.pop("backbone"), config.pop("input_size")
         adapter = Adapter(**config)
         weights = load_file(folder / "adapter.safetensors")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; the stage `adapter` writes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, RuntimeError, *WRONG_SHAPE, SafetensorError) as error:
         raise InputError(f"{folder}: not an adapter as the stage `adapter` writes it ({error})") from None
     copy_weights(adapter, weights, folder / "adapter.safetensors")
     return adapter.eval().requires_grad_(False), backbone, input_size

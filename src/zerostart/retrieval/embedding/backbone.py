@@ -1,11 +1,11 @@
 """Pooled features of a frozen detector backbone: what the adapter learns from."""
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from zerostart.detector.baseline_config import baseline_classes
 from zerostart.detector.coco import load_official_detector
 from zerostart.detector.model import load_detector
 from zerostart.detector.pixels import pixel_values
@@ -31,8 +31,7 @@ def load_backbone(source: str) -> PooledBackbone:
     if path.suffix == ".pth":
         detector = load_official_detector(path)
     elif (path / "config.json").is_file():
-        classes = json.loads((path / "config.json").read_text())["id2label"]
-        detector = load_detector(path, [classes[key] for key in sorted(classes, key=int)])
+        detector = load_detector(path, baseline_classes(path))
     else:
         raise InputError(f"adapter.backbone '{source}': neither a baseline folder nor an official .pth file")
     config = detector.config

@@ -1,6 +1,5 @@
 """The arrays that the stage `embeddings` writes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from zerostart.errors import InputError
 from zerostart.outputs import stage_folder, write_json
+from zerostart.records import read_json
 
 FOLDER = "data/retrieval/embeddings"
 
@@ -36,11 +36,15 @@ def write_embeddings(embeddings: Embeddings, folder: str | Path = FOLDER) -> Non
 def read_embeddings(crops: int, folder: str | Path = FOLDER) -> Embeddings:
     """Read a folder; raises InputError when it is missing or was not made of `crops` crops."""
     folder = Path(folder)
+    about = read_json(folder / "about.json", "the stage `embeddings` writes it")
+    if not isinstance(about, dict) or "embedder" not in about:
+        raise InputError(f"{folder / 'about.json'}: 'embedder' is missing; the stage `embeddings` writes it")
     try:
-        about = json.loads((folder / "about.json").read_text())
         images, texts, probe = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("images", "texts", "probe"))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; the stage `embeddings` writes it") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{folder}: not readable ({error}); the stage `embeddings` writes it") from None
     if not len(images) == len(texts) == crops:
         raise InputError(f"{folder}: {len(images)} pictures and {len(texts)} texts; those of {crops} crops are expected")
     return Embeddings(about["embedder"], images, texts, probe)

@@ -4,7 +4,6 @@ HNSW: Malkov and Yashunin 2018, arXiv 1603.09320. Similarity is the inner produc
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from zerostart.errors import InputError
 from zerostart.outputs import stage_folder, write_json
+from zerostart.records import read_json
 from zerostart.retrieval.params import IndexParams
 from zerostart.retrieval.tables import read_table, write_table
 
@@ -106,8 +106,8 @@ class CaseIndex:
 def open_index(folder: str | Path) -> CaseIndex:
     """Open what `save` wrote; raises InputError when a file is missing or they do not belong together."""
     folder = Path(folder)
+    config = read_json(folder / CONFIG, "the stage `index` writes it")
     try:
-        config = json.loads((folder / CONFIG).read_text())
         sums = config.pop("sha256")
         for name in (VECTORS, CASES, PROBE):
             if _sha256(folder / name) != sums[name]:

@@ -1,0 +1,110 @@
+"""Every reader of JSON and YAML gives one sentence, at once, for whatever lies where its file is expected."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from stages import text_embeddings
+from zerostart import comparison
+from zerostart.ablation.params import load_ablation_params
+from zerostart.datasets.cards import load_card
+from zerostart.datasets.importers import read_yolo_names
+from zerostart.datasets.splits import read_split
+from zerostart.detector.baseline_config import read_baseline_config
+from zerostart.detector.official.config import read_official_config
+from zerostart.detector_training.run import load_training_params
+from zerostart.errors import InputError
+from zerostart.inference.exported import _about
+from zerostart.inference.refined_detector import RefinedDetector
+from zerostart.language.prompts import load_prompts
+from zerostart.method.checkpoint import load_fusion
+from zerostart.params import load_params
+from zerostart.retrieval.contexts import load_words
+from zerostart.retrieval.embedding.adapter import load_adapter
+from zerostart.retrieval.embedding.files import read_embeddings
+from zerostart.retrieval.index.case_index import CONFIG, open_index
+from zerostart.retrieval.params import load_retrieval_params
+from zerostart.staleness import read_lock
+from zerostart.sweeps.space import load_sweep
+from zerostart.tagging.answer.rules import load_rules
+from zerostart.tagging.cards import load_tag_card
+from zerostart.tagging.params import load_tagging_params
+from zerostart.tagging.pictures.store import open_store
+
+JSON_READERS = {
+    "data/coco/val.json": lambda: read_split("val"),
+    "metrics/evaluate.json": comparison.main,
+    "data/prompts_expanded.json": text_embeddings._read_sentences,
+    "x/fusion.json": lambda: load_fusion("x", ["a"]),
+    "x/refined.json": lambda: RefinedDetector.from_pretrained("x"),
+    "baseline/config.json": lambda: read_baseline_config(Path("baseline")),
+    "adapter/config.json": lambda: load_adapter("adapter"),
+    "x/about.json": lambda: read_embeddings(1, "x"),
+    f"x/{CONFIG}": lambda: open_index("x"),
+    "x/rules.json": lambda: load_rules("x"),
+    "x/index.json": lambda: open_store("x", ["a"]),
+}
+YAML_READERS = {
+    "params.yaml": load_params,
+    "data/datasets/a.yaml": lambda: load_card("a"),
+    "data/tags/a.yaml": lambda: load_tag_card("a"),
+    "prompts.yaml": lambda: load_prompts("prompts.yaml"),
+    "data/contexts/en.yaml": lambda: load_words("en"),
+    "sweep.yaml": lambda: load_sweep(Path("sweep.yaml")),
+    "detector.yaml": lambda: load_training_params("detector.yaml", "a"),
+    "tagging.yaml": lambda: load_tagging_params("a", "tagging.yaml"),
+    "ablation.yaml": lambda: load_ablation_params("ablation.yaml"),
+    "retrieval.yaml": lambda: load_retrieval_params("retrieval.yaml"),
+    "official.yml": lambda: read_official_config("official.yml"),
+    "data.yaml": lambda: read_yolo_names(Path("data.yaml")),
+    "dvc.lock": lambda: read_lock(Path("dvc.lock")),
+}
+WRONG = {
+    "empty": "",
+    "a list": "[]",
+    "nothing": "null",
+    "a number": "3",
+    "an empty object": "{}",
+    "nested deeply": "[" * 100_000,
+    "half a file": '{"a": [1, 2',
+    "a number of 5,000 digits": f'{{"a": {"9" * 5000}}}',
+    "half a surrogate pair": '{"a": "\\ud800"}',
+    "Latin-1": '{"a": "ä"}'.encode("latin-1"),
+    "lists of lists": json.dumps({key: [[]] for key in ("classes", "tags", "stages", "datasets", "images", "descriptions")}),
+}
+
+
+def refuse(name, read):
+    with pytest.raises(InputError) as refused:
+        read()
+    message = str(refused.value)
+    assert Path(name).name in message or Path(name).parent.name in message
+    assert len(message) < 2500 and message.isprintable()
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("name", [*JSON_READERS, *YAML_READERS])
+def test_another_content_is_one_sentence(tmp_path, monkeypatch, name, case):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(WRONG[case] if isinstance(WRONG[case], bytes) else WRONG[case].encode())
+    refuse(name, (JSON_READERS | YAML_READERS)[name])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop"])
+@pytest.mark.parametrize("name", [*JSON_READERS, *YAML_READERS])
+def test_what_is_no_file_is_one_sentence(tmp_path, monkeypatch, name, kind):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    {"pipe": os.mkfifo, "folder": os.mkdir, "loop": lambda path: os.symlink(Path(path).name, path)}[kind](name)
+    refuse(name, (JSON_READERS | YAML_READERS)[name])
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "{}", "[" * 10**5, '{"image_size": "a", "classes": []}', '{"image_size": NaN}']
+)
+def test_metadata_of_another_export_are_refused(content):
+    with pytest.raises(InputError, match=r"model\.onnx: "):
+        _about(content, Path("model.onnx"))
