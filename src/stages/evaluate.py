@@ -91,7 +91,7 @@ def main() -> str:
         name: {"delta": composites[i + 1] - composites[i]} | intervals(*drawn[i : i + 2])["composite"]._asdict()
         for i, name in enumerate(STEPS[: len(matches) - 1])
     }
-    metrics = write_metrics(reports, intervals(drawn[0], drawn[-1]), steps)
+    metrics = write_metrics(reports, intervals(drawn[0], drawn[-1]), steps, about_data(test.ground_truth["info"]))
     write_samples(drawn[0], drawn[-1], params, len(test.image_id))
     write_plots(reports, test.evaluator.classes)
     write_pictures(test, reports, critical, RAW / params.dataset)
@@ -187,8 +187,23 @@ def judge(split: Split, logits: np.ndarray, threshold: float, critical: list[str
     return Report(coco, point, recall, matches, reliability(score, correct), metrics)
 
 
-def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], steps: dict[str, dict[str, float]]) -> dict:
-    """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class."""
+def about_data(info: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """What a reader of the numbers must know of the data: records that were left out, classes without an object in train."""
+    unseen = dict.fromkeys(info.get("unseen_in_train", []), 0)
+    found = {"left_out": info.get("left_out", {}), "objects_in_train": unseen}
+    return {key: value for key, value in found.items() if value}
+
+
+def write_metrics(
+    reports: dict[str, Report],
+    intervals: dict[str, Interval],
+    steps: dict[str, dict[str, float]],
+    data: dict[str, dict[str, int]],
+) -> dict:
+    """Write the refined detector's metrics at the top, the baseline's and the comparison below; and per class.
+
+    data: see :func:`about_data`; the key is there when there is something to say.
+    """
     baseline, refined = (reports[name].metrics for name in DETECTORS)
     comparison = {
         "baseline": baseline,
@@ -197,6 +212,7 @@ def write_metrics(reports: dict[str, Report], intervals: dict[str, Interval], st
         "composite_steps": steps,
         "threshold": {name: reports[name].point.threshold for name in DETECTORS},
     }
+    comparison |= {"data": data} if data else {}
     write_json(METRICS_FILE, refined | comparison)
     per_class: dict[str, dict[str, dict[str, float]]] = {}
     for name, report in reports.items():
