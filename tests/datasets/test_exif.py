@@ -110,6 +110,7 @@ def test_sizes_of_the_stored_pixels_are_refused_with_the_word_exif(tmp_path):
     with pytest.raises(InputError) as caught:
         build_splits(CARD, tmp_path / "turned")
     assert "size 32×48 is annotated, but" in str(caught.value)
-    assert "is 48×32; the annotated size is that of the stored pixels, before they are turned as EXIF orientation 6 says" in str(
-        caught.value
+    assert (
+        "is 48×32; the annotated size is that of the stored pixels, before they are turned as EXIF orientation 6 says"
+        in str(caught.value)
     )
