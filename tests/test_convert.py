@@ -41,7 +41,9 @@ def test_a_checkpoint_becomes_a_baseline(tmp_path, monkeypatch, weights, card):
     ema = {name: tensor + 1 if name.endswith("enc_score_head.bias") else tensor for name, tensor in weights.items()}
     checkpoint, config = write_checkpoint(tmp_path / "last.pth", weights, ema), write_config(tmp_path, "s")
     line = run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out")
-    assert line == f"{tmp_path / 'out'}: DINOv3STAs vit_tiny, 9.7 M parameters, 6 classes, 64x64 pixels"
+    said, order = line.splitlines()
+    assert said == f"{tmp_path / 'out'}: DINOv3STAs vit_tiny, 9.7 M parameters, 6 classes, 64x64 pixels"
+    assert order == "classes: 0 = class0, 1 = class1, 2 = class2, 3 = class3, 4 = class4, 5 = class5"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".zerostart", "config.json", "model.safetensors"]
     content = json.loads((tmp_path / "out/config.json").read_text())
     assert content["official_decoder"] is True
@@ -81,8 +83,8 @@ def test_inputs_that_are_not_normalised_are_mentioned_for_a_dino_variant(tmp_pat
 @pytest.mark.parametrize(
     ("updates", "message"),
     [
-        (["num_classes=5"], r"the card has 6 classes, but num_classes in .*s\.yml is 5; with category ids that start at 1"),
-        (["num_classes=7"], r"the card has 6 classes, but num_classes in .*s\.yml is 7"),
+        (["num_classes=5"], r"the card has 6 classes, but num_classes in .*s\.yml is 5$"),
+        (["num_classes=7"], r"the card has 6 classes, but num_classes in .*s\.yml is 7; with category ids .* --first-id 1, or"),
         (
             ["DEIMTransformer.dim_feedforward=256"],
             r"last\.pth with .*s\.yml: tensor 'model\.decoder\.layers\.0\.mlp\.gate_proj\.weight' is \(256, 192\) where the"
@@ -117,6 +119,114 @@ def test_without_a_card_the_classes_are_cocos_or_refused(tmp_path, monkeypatch):
     assert load_detector(tmp_path / "out", list(COCO_CLASSES)).config.id2label[79] == "toothbrush"
     with pytest.raises(InputError, match="num_classes is 80, not COCO's remapped 80; --card"):
         run(monkeypatch, checkpoint, "--config", write_config(tmp_path, "s", num_classes=80), "--out", tmp_path / "other")
+
+
+def write_annotations(folder: Path, names: dict[int, str]) -> Path:
+    content = {"images": [], "annotations": [], "categories": [{"id": key, "name": name} for key, name in names.items()]}
+    (folder / "train.json").write_text(json.dumps(content))
+    return folder / "train.json"
+
+
+@pytest.mark.parametrize("how", ["--first-id", "--annotations"])
+def test_category_ids_that_start_at_1_lose_the_output_without_a_class(tmp_path, monkeypatch, card, how):
+    """A head of 7 outputs for the ids 1 to 6: what is left is the official head without its row 0."""
+    weights = random_weights("s", classes=CLASSES + 1)
+    checkpoint, config = write_checkpoint(tmp_path / "last.pth", weights), write_config(tmp_path, "s", num_classes=CLASSES + 1)
+    given = "1" if how == "--first-id" else write_annotations(tmp_path, dict(enumerate(NAMES, start=1)))
+    line = run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out", how, given)
+    assert line.endswith("note: the head's output 0, which no category id of the training names, was left out")
+    state = load_detector(tmp_path / "out", NAMES).state_dict()
+    for ours, theirs in (
+        ("model.enc_score_head.weight", "decoder.enc_score_head.weight"),
+        ("model.enc_score_head.bias", "decoder.enc_score_head.bias"),
+        ("model.decoder.class_embed.3.weight", "decoder.dec_score_head.3.weight"),
+        ("model.denoising_class_embed.weight", "decoder.denoising_class_embed.weight"),
+    ):
+        assert torch.equal(state[ours], weights[theirs][1:]), ours
+
+
+def test_the_detector_without_output_0_agrees_on_the_classes(tmp_path, monkeypatch, card):
+    """Output 0 learned never to be right: its bias is low, so that it is no query's highest."""
+    weights = random_weights("s", classes=CLASSES + 1)
+    for name, tensor in weights.items():
+        if name.endswith("score_head.bias") or (".dec_score_head." in name and name.endswith("bias")):
+            tensor[0] = -50
+    checkpoint = write_checkpoint(tmp_path / "last.pth", weights)
+    config = write_config(tmp_path, "s", num_classes=CLASSES + 1)
+    run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out", "--first-id", 1)
+    with_it = write_card(tmp_path, ["nothing", *NAMES])
+    run(monkeypatch, checkpoint, "--config", config, "--card", with_it, "--out", tmp_path / "all")
+    short, whole = load_detector(tmp_path / "out", NAMES), load_detector(tmp_path / "all", ["nothing", *NAMES])
+    pixels = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        ours, theirs = short.double()(pixel_values=pixels), whole.double()(pixel_values=pixels)
+    # Positions outside the image tie when queries are chosen, in an order that the width of the head decides: sort them.
+    found = [
+        torch.cat([logits, boxes], 2)
+        for logits, boxes in ((ours.logits, ours.pred_boxes), (theirs.logits[..., 1:], theirs.pred_boxes))
+    ]
+    ranked = [one.gather(1, one.sum(2).argsort(1)[..., None].expand_as(one)) for one in found]
+    torch.testing.assert_close(*ranked, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {0: "class1", 1: "class0", **dict(enumerate(NAMES[2:], start=2))},
+            r"in the order of their ids, class1, class0, .*class5;",
+        ),
+        (dict(zip((0, 1, 2, 3, 4, 7), NAMES, strict=True)), r"its category ids are \[0, 1, 2, 3, 4, 7\]; 0, 1, 2"),
+        (dict(enumerate(NAMES, start=2)), r"its category ids are \[2, 3"),
+    ],
+)
+def test_the_training_annotations_are_compared_with_the_card(tmp_path, monkeypatch, weights, card, names, message):
+    checkpoint, config = write_checkpoint(tmp_path / "last.pth", weights), write_config(tmp_path, "s")
+    given = ["--config", config, "--card", card, "--out", tmp_path / "out", "--annotations", write_annotations(tmp_path, names)]
+    with pytest.raises(InputError, match=message):
+        run(monkeypatch, checkpoint, *given)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+def test_names_of_wrapped_models_are_read(tmp_path, monkeypatch, weights, card, prefix):
+    wrapped = {prefix + name: tensor for name, tensor in weights.items()}
+    checkpoint, config = write_checkpoint(tmp_path / "last.pth", wrapped), write_config(tmp_path, "s")
+    run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out")
+    model = load_detector(tmp_path / "out", NAMES)
+    assert torch.equal(model.model.enc_score_head.weight, weights["decoder.enc_score_head.weight"])
+
+
+def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch, weights, card):
+    broken = weights | {"decoder.enc_score_head.bias": torch.full((CLASSES,), torch.nan)}
+    checkpoint, config = write_checkpoint(tmp_path / "last.pth", broken), write_config(tmp_path, "s")
+    with pytest.raises(
+        InputError, match=r"last\.pth: tensor 'decoder\.enc_score_head\.bias' holds 6 values that are NaN or inf"
+    ):
+        run(monkeypatch, checkpoint, "--config", config, "--card", card, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "it is a pointer of Git LFS"),
+        (b"<!DOCTYPE html><html>", "it is a saved web page"),
+        (b"", "it is empty"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_told(tmp_path, monkeypatch, content, message):
+    (tmp_path / "last.pth").write_bytes(content)
+    with pytest.raises(InputError, match=rf"last\.pth: not a readable \.pth file of plain tensors \({message}"):
+        run(
+            monkeypatch,
+            tmp_path / "last.pth",
+            "--config",
+            write_config(tmp_path, "s"),
+            "--card",
+            write_card(tmp_path, NAMES),
+            "--out",
+            tmp_path / "out",
+        )
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path, monkeypatch):

@@ -37,6 +37,16 @@ def test_a_tied_tensor_may_be_given_under_either_name(weights):
     assert model["first"] is model["again"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_value_that_is_not_finite_is_named_and_nothing_is_copied(weights, value):
+    model = tied()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights["last.weight"][0, 1] = value
+    with pytest.raises(InputError, match=r"^source: tensor 'last\.weight' holds 1 values that are NaN or infinite; finite"):
+        copy_weights(model, weights, "source")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_only_the_batch_counter_may_be_missing(weights):
     copy_weights(tied(), weights, "source")  # it has no num_batches_tracked
     for name in weights:

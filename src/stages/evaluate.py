@@ -16,7 +16,7 @@ from zerostart.evaluation.critical_objects import HEADER, critical_objects
 from zerostart.evaluation.detectors import RAW, Split, load_split
 from zerostart.evaluation.paired_samples import SEED, Scores, to_json
 from zerostart.evaluation.plot_tables import plot_tables
-from zerostart.evaluation.reports import DETECTORS, Report, compare, judge, metrics_of, per_class_of
+from zerostart.evaluation.reports import DETECTORS, Report, about_data, compare, judge, metrics_of, per_class_of
 from zerostart.evaluation.verdict import table, verdict
 from zerostart.metrics.operating_point import best_threshold
 from zerostart.outputs import output_file, write_csv, write_json
@@ -34,7 +34,7 @@ def main() -> str:
         threshold = best_threshold(val.evaluator, val.logits[name])
         reports[name] = judge(test, test.logits[name], threshold, critical, params)
     comparison = compare(test, critical, params)
-    metrics = metrics_of(reports, comparison)
+    metrics = metrics_of(reports, comparison, about_data(test.ground_truth["info"]))
     write_json(METRICS / "evaluate.json", metrics)
     write_json(METRICS / "per_class.json", per_class_of(reports))
     write_samples(comparison.samples, params, len(test.image_id))

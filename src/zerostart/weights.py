@@ -10,6 +10,8 @@ from torch import Size, Tensor, nn
 from zerostart.errors import InputError
 
 # Weights whose shape depends on the number of classes.
+UNBOUNDED = re.compile(r"(^|\.)anchors$")
+"""DEIMv2 marks anchors outside the image by infinity."""
 CLASS_HEADS = re.compile(r"enc_score_head|class_embed")
 
 
@@ -32,8 +34,9 @@ def copy_weights(model: nn.Module, weights: dict[str, Tensor], source: str | Pat
     """Copy `weights` into `model`; tensors that share memory with a given one count as given.
 
     Raises InputError naming the first three tensors that are of another shape, missing or unknown, with both shapes, and
-    the likely cause, and for values that are no numbers. Then nothing was copied.
+    the likely cause, or one that holds a NaN or an infinity. Then nothing was copied.
     """
+    check_finite(weights, source)
     if found := mismatches(model, weights):
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise InputError(f"{source}: {', '.join(map(str, found[:3]))}{more}; {_likely_cause(found)}")
@@ -45,6 +48,16 @@ def copy_weights(model: nn.Module, weights: dict[str, Tensor], source: str | Pat
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
+
+
+def check_finite(weights: dict[str, Tensor], source: str | Path) -> None:
+    """Raises InputError naming the first tensor that holds a NaN or an infinity, as a training that diverged leaves them."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all() and not UNBOUNDED.search(name):
+            raise InputError(
+                f"{source}: tensor '{name}' holds {int((~tensor.isfinite()).sum())} values that are NaN or infinite; finite"
+                " weights are expected"
+            )
 
 
 def mismatches(model: nn.Module, weights: dict[str, Tensor]) -> list[Mismatch]:

@@ -23,6 +23,12 @@ def test_targets_hand_calculated():
     assert all(target["class_labels"].dtype == torch.int64 and target["boxes"].dtype == torch.float32 for target in targets)
 
 
+def test_crowd_regions_are_no_targets():
+    crowd = annotation(1, 1, 0, 0, 0, 10, 10) | {"iscrowd": 1}
+    (target,) = split_targets(coco([1], [(10, 10)], [crowd, annotation(2, 1, 1, 0, 0, 5, 5)], ["a", "b"]))
+    assert target["class_labels"].tolist() == [1]
+
+
 def test_a_split_is_read_as_it_was_written(tmp_path):
     written = coco([1], [(10, 10)], [annotation(1, 1, 0, 1, 2, 3, 4)], ["a"])
     (tmp_path / "val.json").write_text(json.dumps(written))

@@ -49,3 +49,13 @@ def test_main_reads_the_last_evaluation_or_says_how_to_make_it(tmp_path, monkeyp
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/evaluate.json").write_text(json.dumps(metrics(0.1, 0.2)))
     assert comparison.main().endswith("the refined detector is better on these test images")
+
+
+def test_the_verdict_says_what_the_data_do_not_show():
+    found = metrics(0.001, 0.2) | {"data": {"objects_in_train": {"washer": 0}, "left_out": {"box": 2, "object twice": 1}}}
+    said = verdict.verdict(found)
+    assert (
+        "; nothing was learned about washer: no object in train; 3 defective records were left out (box 2, object twice 1)"
+        in said
+    )
+    assert "left out" not in verdict.verdict(metrics(0.001, 0.2))

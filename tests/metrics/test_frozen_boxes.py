@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from zerostart.errors import InputError
 from zerostart.metrics import frozen_boxes as frozen_box_metrics
-from zerostart.metrics.coco import detections
+from zerostart.metrics.bootstrap import weighted_metrics
+from zerostart.metrics.coco import detections, evaluate_coco
 from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator, average_precision, mean_over_classes
+from zerostart.metrics.operating_point import OperatingPoint
+from zerostart.params import Lambdas
 
 
 def reference(s, top_k):
@@ -106,6 +109,33 @@ def test_ious_are_computed_once(monkeypatch):
     np.testing.assert_array_equal(evaluator.evaluate(s.logits), expected)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_crowd_regions_equal_pycocotools(seed):
+    """Every third annotation is a region four times as large: detections inside are neither right nor wrong."""
+    s = sample(seed, images=8, queries=16, classes=3, most=6)
+    for annotation_ in s.ground_truth["annotations"][::3]:
+        x, y, width, height = annotation_["bbox"]
+        annotation_ |= {"iscrowd": 1, "bbox": [x - width / 2, y - height / 2, 2 * width, 2 * height]}
+    assert_equal_to_pycocotools(s)
+    evaluator = FrozenBoxEvaluator(s.boxes, s.image_ids, s.ground_truth)
+    ap, ar = weighted_metrics(evaluator.match(s.logits), np.ones((len(s.image_ids), 1)))
+    np.testing.assert_allclose(np.stack([ap[:, 0], ar[:, 0]]), reference(s, 300), rtol=0, atol=1e-9)
+    found = detections(s.logits, s.boxes, s.sizes, s.image_ids)
+    judged = evaluate_coco(s.ground_truth, found, ["class0"], Lambdas(map=0.7, ar_critical=0.3))
+    np.testing.assert_allclose(judged.mAP, np.nanmean(reference(s, 300)[0]), rtol=0, atol=1e-9)
+
+
+def test_a_detection_in_a_crowd_is_no_mistake_by_hand():
+    """One object, found with the second score; the first lies in a crowd of its class: AP 1, and 0.5 without the crowd."""
+    objects = [annotation(1, 1, 0, 10, 10, 20, 20), annotation(2, 1, 0, 50, 50, 40, 40) | {"iscrowd": 1}]
+    boxes, logits = boxes_of([60, 60, 10, 10], [10, 10, 20, 20])[None], logit([0.9], [0.6])[None]
+    for found, expected in ((objects, 1.0), (objects[:1], 0.5)):
+        evaluator = FrozenBoxEvaluator(boxes, np.array([1]), coco([1], [(100, 100)], found, ["a"]))
+        assert evaluator.evaluate(logits)[0] == pytest.approx([expected])
+        false = OperatingPoint(evaluator, logits, 0.5).confusion()[1, 0]
+        assert false == (0 if expected == 1 else 1)
+
+
 def test_bad_input_is_named():
     s = sample(0)
     with pytest.raises(InputError, match="same image ids"):
@@ -115,7 +145,7 @@ def test_bad_input_is_named():
     with pytest.raises(InputError, match="no object"):
         FrozenBoxEvaluator(s.boxes, s.image_ids, s.ground_truth | {"annotations": []})
     crowd = [s.ground_truth["annotations"][0] | {"iscrowd": 1}]
-    with pytest.raises(InputError, match="crowd"):
+    with pytest.raises(InputError, match="no object"):
         FrozenBoxEvaluator(s.boxes, s.image_ids, s.ground_truth | {"annotations": crowd})
     with pytest.raises(InputError, match="none of the classes"):
         mean_over_classes(np.array([1.0, np.nan]), [1])

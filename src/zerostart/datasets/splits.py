@@ -21,13 +21,14 @@ def read_split(split: str, folder: str | Path = "data/coco") -> dict:
 
 
 def split_targets(coco: dict) -> list[dict[str, Tensor]]:
-    """Ground truth per image, in the order of `coco["images"]`.
+    """Ground truth per image, in the order of `coco["images"]`, without crowd regions: they are no training targets.
 
     Each entry has `class_labels` (M int64) and `boxes` (M×4 float32, cxcywh as a fraction of the image).
     """
     objects: dict[int, list[dict]] = {image["id"]: [] for image in coco["images"]}
     for annotation in coco["annotations"]:
-        objects[annotation["image_id"]].append(annotation)
+        if not annotation.get("iscrowd"):
+            objects[annotation["image_id"]].append(annotation)
     targets = []
     for image in coco["images"]:
         found = objects[image["id"]]

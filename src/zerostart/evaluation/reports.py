@@ -70,16 +70,30 @@ def _composite(matches: list[ClassMatches], critical: list[int], params: Params)
     return float(resampled_scores(matches, critical, params.lambdas, weights)["composite"][0])
 
 
-def metrics_of(reports: dict[str, Report], comparison: Comparison) -> dict[str, Any]:
-    """metrics/evaluate.json: the refined detector's metrics at the top, the baseline's and the comparison below."""
+def about_data(info: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """What a reader of the numbers must know of the data: records that were left out, classes without an object in train."""
+    unseen = dict.fromkeys(info.get("unseen_in_train", []), 0)
+    found = {"left_out": info.get("left_out", {}), "objects_in_train": unseen}
+    return {key: value for key, value in found.items() if value}
+
+
+def metrics_of(reports: dict[str, Report], comparison: Comparison, data: dict[str, dict[str, int]]) -> dict[str, Any]:
+    """metrics/evaluate.json: the refined detector's metrics at the top, the baseline's and the comparison below.
+
+    data: see :func:`about_data`; the key is there when there is something to say.
+    """
     baseline, refined = (reports[name].metrics for name in DETECTORS)
-    return refined | {
-        "baseline": baseline,
-        "delta": {name: refined[name] - baseline[name] for name in refined},
-        "interval": {name: interval._asdict() for name, interval in intervals(*comparison.samples).items()},
-        "composite_steps": comparison.steps,
-        "threshold": {name: reports[name].point.threshold for name in DETECTORS},
-    }
+    return (
+        refined
+        | {
+            "baseline": baseline,
+            "delta": {name: refined[name] - baseline[name] for name in refined},
+            "interval": {name: interval._asdict() for name, interval in intervals(*comparison.samples).items()},
+            "composite_steps": comparison.steps,
+            "threshold": {name: reports[name].point.threshold for name in DETECTORS},
+        }
+        | ({"data": data} if data else {})
+    )
 
 
 def per_class_of(reports: dict[str, Report]) -> dict[str, dict[str, dict[str, float]]]:

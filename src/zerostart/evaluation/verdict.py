@@ -24,8 +24,21 @@ def verdict(metrics: dict) -> str:
     if any(steps["flips"].values()) or "decoder" in steps:
         found += f" ({', '.join(f'{words} {step(metrics, name)}' for name, words in WORDS.items() if name in steps)})"
     if low <= 0 <= high:
-        return f"{found}: it includes 0, so no difference is shown on these test images"
-    return f"{found}: it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"
+        found += ": it includes 0, so no difference is shown on these test images"
+    else:
+        found += f": it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"
+    return "; ".join([found, *_reservations(metrics.get("data", {}))])
+
+
+def _reservations(data: dict[str, dict[str, int]]) -> list[str]:
+    """What the data do not allow to be said (`data` in metrics/evaluate.json)."""
+    said = []
+    if unseen := [name for name, count in data.get("objects_in_train", {}).items() if count == 0]:
+        said.append(f"nothing was learned about {', '.join(sorted(unseen))}: no object in train")
+    if left_out := data.get("left_out", {}):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(left_out.items()))
+        said.append(f"{sum(left_out.values())} defective records were left out ({kinds})")
+    return said
 
 
 def step(metrics: dict, name: str) -> str:

@@ -38,6 +38,8 @@ def weighted_metrics(matches: list[ClassMatches], weights: np.ndarray) -> tuple[
 
 
 def _class_metrics(match: ClassMatches, weights: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if match.ignored is not None:
+        return _with_crowds(match, weights, positives)
     ranks = np.flatnonzero(match.true_positive.any(axis=0))
     detections = _detections_up_to(ranks, match.image, weights)
     ap = np.zeros(weights.shape[1])
@@ -48,6 +50,23 @@ def _class_metrics(match: ClassMatches, weights: np.ndarray, positives: np.ndarr
         ar += true_positives[-1] / positives if hit.any() else 0.0
     levels = len(match.true_positive)
     return ap / levels, ar / levels
+
+
+def _with_crowds(match: ClassMatches, weights: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, level by level: which detections are ignored depends on the IoU threshold."""
+    levels = []
+    for hit, ignored in zip(match.true_positive, match.ignored, strict=True):
+        kept = ~ignored
+        one = match._replace(
+            score=match.score[kept],
+            image=match.image[kept],
+            query=match.query[kept],
+            true_positive=hit[None, kept],
+            ignored=None,
+        )
+        levels.append(_class_metrics(one, weights, positives))
+    ap, ar = (np.mean(values, axis=0) for values in zip(*levels, strict=True))
+    return ap, ar
 
 
 def _detections_up_to(ranks: np.ndarray, image: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -4,9 +4,12 @@ import numpy as np
 from pycocotools import mask
 
 
-def iou_matrix(detected: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """IoU of D×4 and G×4 boxes (xywh, float64) by pycocotools' own code, so that thresholds cut at the same bit."""
-    return np.asarray(mask.iou(np.ascontiguousarray(detected), truth, [0] * len(truth))).reshape(-1, len(truth))
+def iou_matrix(detected: np.ndarray, truth: np.ndarray, crowd: bool = False) -> np.ndarray:
+    """IoU of D×4 and G×4 boxes (xywh, float64) by pycocotools' own code, so that thresholds cut at the same bit.
+
+    crowd: `truth` are crowd regions, and the share of each detected box inside is given.
+    """
+    return np.asarray(mask.iou(np.ascontiguousarray(detected), truth, [int(crowd)] * len(truth))).reshape(-1, len(truth))
 
 
 def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

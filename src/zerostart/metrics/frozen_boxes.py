@@ -33,6 +33,8 @@ class ClassMatches(NamedTuple):
     """T×D booleans, one row per IoU threshold."""
     objects: np.ndarray
     """N: objects of this class per image, in ascending order of image id."""
+    ignored: np.ndarray | None = None
+    """T×D booleans: neither right nor wrong, as they lie in a crowd region; None where there is no such region."""
 
 
 class _Pairs(NamedTuple):
@@ -55,7 +57,8 @@ class FrozenBoxEvaluator:
 
     boxes: N×Q×4 normalised cxcywh. image_ids: N, in any order; the logits have the same order.
     ground_truth: COCO dictionary of the same images, categories 0..K-1.
-    Raises InputError when images or shapes differ, for `iscrowd` objects, and where there is no object at all.
+    Crowd regions (`iscrowd`) are no objects: an unmatched detection of their class inside one is ignored, as COCO does.
+    Raises InputError when images or shapes differ, and where there is no object at all.
     """
 
     def __init__(self, boxes: np.ndarray, image_ids: np.ndarray, ground_truth: dict[str, Any], top_k: int = TOP_K):
@@ -68,8 +71,10 @@ class FrozenBoxEvaluator:
         sizes = image_sizes(ground_truth, self.image_ids)
         self.boxes = pixel_boxes(np.asarray(boxes)[self.order], sizes)
         """N×Q×4 xywh in pixels, in ascending order of image id."""
-        self.objects = _objects_per_image(ground_truth, self.image_ids)
-        """Per image, in ascending order of its id: its annotations in the order of the file."""
+        self.objects = _objects_per_image(ground_truth, self.image_ids, crowd=False)
+        """Per image, in ascending order of its id: its annotations in the order of the file, without crowd regions."""
+        self.crowd_levels = _crowd_levels(self.boxes, _objects_per_image(ground_truth, self.image_ids, True), len(self.classes))
+        """N×Q×K: how many of the IoU thresholds a box reaches with a crowd region of a class; None without any region."""
         self._counts = np.zeros((len(self.image_ids), len(self.classes)), np.int64)
         for image, annotations in enumerate(self.objects):
             for annotation in annotations:
@@ -86,7 +91,11 @@ class FrozenBoxEvaluator:
             if positives == 0:
                 continue
             hits = [np.flatnonzero(row) for row in matches.true_positive]
-            ap[k] = np.mean([average_precision(np.arange(1.0, len(h) + 1), h + 1.0, positives) for h in hits])
+            counted = [h + 1.0 for h in hits]
+            if matches.ignored is not None:
+                counted = [np.cumsum(~row)[h].astype(float) for row, h in zip(matches.ignored, hits, strict=True)]
+            pairs = zip(hits, counted, strict=True)
+            ap[k] = np.mean([average_precision(np.arange(1.0, len(h) + 1), n, positives) for h, n in pairs])
             ar[k] = np.mean([len(h) / positives for h in hits])
         return ap, ar
 
@@ -110,7 +119,13 @@ class FrozenBoxEvaluator:
             by_class = np.moveaxis(ranked, 2, 1).reshape(images * classes, queries)
             ranked = np.moveaxis(keep_best(by_class, MAX_DETECTIONS).reshape(images, classes, queries), 1, 2)
         true_positive = self._true_positives(ranked.reshape(-1)).reshape(-1, images * queries, classes)
-        return [_class_matches(ranked[:, :, k], true_positive[:, :, k], self._counts[:, k]) for k in range(classes)]
+        found = [_class_matches(ranked[:, :, k], true_positive[:, :, k], self._counts[:, k]) for k in range(classes)]
+        return found if self.crowd_levels is None else [self._with_ignored(matches, k) for k, matches in enumerate(found)]
+
+    def _with_ignored(self, matches: ClassMatches, k: int) -> ClassMatches:
+        reached = self.crowd_levels[matches.image, matches.query, k]
+        ignored = (reached > np.arange(len(IOU_THRESHOLDS))[:, None]) & ~matches.true_positive
+        return matches._replace(ignored=ignored)
 
     def _true_positives(self, ranked: np.ndarray) -> np.ndarray:
         """T×(N·Q·K) booleans: the detections that COCO's greedy matching pairs with an object.
@@ -183,13 +198,27 @@ def keep_best(values: np.ndarray, count: int) -> np.ndarray:
     return np.where(above | (tied & (np.cumsum(tied, axis=1) <= room)), values, -1.0)
 
 
-def _objects_per_image(ground_truth: dict[str, Any], image_ids: np.ndarray) -> list[list[dict[str, Any]]]:
+def _objects_per_image(ground_truth: dict[str, Any], image_ids: np.ndarray, crowd: bool) -> list[list[dict[str, Any]]]:
+    """Per image its single objects, or its crowd regions."""
     objects: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in image_ids.tolist()}
     for annotation in ground_truth["annotations"]:
-        if annotation.get("iscrowd"):
-            raise InputError(f"annotation {annotation['id']} is a crowd; objects with iscrowd 0 are expected")
-        objects[annotation["image_id"]].append(annotation)
+        if bool(annotation.get("iscrowd")) == crowd:
+            objects[annotation["image_id"]].append(annotation)
     return list(objects.values())
+
+
+def _crowd_levels(boxes: np.ndarray, regions: list[list[dict[str, Any]]], classes: int) -> np.ndarray | None:
+    """N×Q×K counts of thresholds that a box reaches with a region: there the overlap is the share of the box inside it."""
+    if not any(regions):
+        return None
+    levels = np.zeros((*boxes.shape[:2], classes), np.int8)
+    for image, annotations in enumerate(regions):
+        for annotation in annotations:
+            share = iou_matrix(boxes[image], np.array([annotation["bbox"]], np.float64), crowd=True)
+            reached = (share >= IOU_THRESHOLDS).sum(axis=1)
+            of_class = levels[image, :, annotation["category_id"]]
+            np.maximum(of_class, reached, out=of_class, casting="unsafe")
+    return levels
 
 
 def _candidate_pairs(boxes: np.ndarray, objects: list[list[dict[str, Any]]], classes: int) -> _Pairs:
@@ -217,6 +246,7 @@ def _candidate_pairs(boxes: np.ndarray, objects: list[list[dict[str, Any]]], cla
 
 
 def scored_detections(matches: list[ClassMatches]) -> tuple[np.ndarray, np.ndarray]:
-    """The scores of the detections of all classes, and whether each is a true positive at IoU 0.5."""
-    score = np.concatenate([m.score for m in matches])
-    return score, np.concatenate([m.true_positive[0] for m in matches])
+    """The scores of the detections of all classes, and whether each is a true positive at IoU 0.5; ignored ones left out."""
+    kept = [slice(None) if m.ignored is None else ~m.ignored[0] for m in matches]
+    score = np.concatenate([m.score[which] for m, which in zip(matches, kept, strict=True)])
+    return score, np.concatenate([m.true_positive[0][which] for m, which in zip(matches, kept, strict=True)])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zerostart.metrics.boxes import iou_matrix
-from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator
+from zerostart.metrics.frozen_boxes import ClassMatches, FrozenBoxEvaluator, scored_detections
 
 IOU = 0.5
 """An object counts as found from this IoU on."""
@@ -51,10 +51,17 @@ class OperatingPoint:
             actual = [annotation["category_id"] for annotation in objects]
             found = self._match(image, same_class=False)
             for detection, taken in zip(self.detections[image], found, strict=True):
+                if taken is None and self._in_crowd(image, detection):
+                    continue
                 counts[background if taken is None else actual[taken], detection.label] += 1
             for missed in set(range(len(actual))) - set(found):
                 counts[actual[missed], background] += 1
         return counts
+
+    def _in_crowd(self, image: int, detection: Detection) -> bool:
+        """Whether a detection lies in a crowd region of its class, where it is neither right nor wrong."""
+        levels = self._evaluator.crowd_levels
+        return levels is not None and bool(levels[image, detection.query, detection.label])
 
     def found(self) -> dict[int, tuple[int, Detection]]:
         """Annotation id -> (image index, detection) of every object found with the right class."""
@@ -100,8 +107,7 @@ def best_threshold(evaluator: FrozenBoxEvaluator, logits: np.ndarray) -> float:
     logits: N×Q×K of the split that may choose (val). Detections with score >= threshold count.
     """
     matches = evaluator.match(best_class_only(logits))
-    score = np.concatenate([m.score for m in matches])
-    correct = np.concatenate([m.true_positive[0] for m in matches])
+    score, correct = scored_detections(matches)
     order = np.argsort(-score, kind="stable")
     order = order[score[order] > 0]  # the classes that are not a query's best have score 0 and never count
     score, hits = score[order], np.cumsum(correct[order])

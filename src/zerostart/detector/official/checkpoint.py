@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.errors import InputError
-from zerostart.weights import CLASS_HEADS, copy_weights
+from zerostart.weights import CLASS_HEADS, check_finite, copy_weights
 
 VIT = "model.conv_encoder.backbone."
 FUSION_BLOCK = r"^encoder\.((?:fpn|pan)_blocks?(?:\.\d+)?)\."
@@ -75,6 +75,7 @@ RENAMES = [
     (r"\.gateway\.norm\.scale$", ".gateway.norm.weight"),
     (r"\.swish_ffn\.w3\.", ".mlp.down_proj."),
 ]
+WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
 # Derived from the image size or the configuration.
 UNUSED = re.compile(r"^decoder\.(anchors|valid_mask)$|rope_embed\.periods$|num_batches_tracked$")
 # Stacked projections: what marks them, and what their equal parts are called.
@@ -90,18 +91,45 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
     Raises InputError when the file is missing, is not such a checkpoint, or would need unpickling of code.
     """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; an official DEIMv2 .pth file is expected")
+    if not path.is_file():
+        raise InputError(f"{path}: not a regular file; an official DEIMv2 .pth file is expected")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; an official DEIMv2 .pth file is expected") from None
+    except MemoryError:
+        raise
     except Exception as error:  # torch raises many types for a damaged or foreign file
-        raise InputError(f"{path}: not a readable .pth file of plain tensors ({type(error).__name__})") from None
+        raise InputError(
+            f"{path}: not a readable .pth file of plain tensors ({_kind_of(path) or type(error).__name__})"
+        ) from None
     weights = _weights_of(checkpoint)
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise InputError(f"{path}: not an official DEIMv2 checkpoint, which has tensors by name in 'ema' ('module') or 'model'")
+    weights = _without_wrappers(weights)
     if not any(name.startswith("decoder.") for name in weights):
         raise InputError(f"{path}: not an official DEIMv2 checkpoint: no tensor's name starts with 'decoder.'")
+    check_finite(weights, path)
     return rename_weights(weights)
+
+
+def _kind_of(path: Path) -> str | None:
+    """What a file that is no checkpoint is instead, where its first bytes tell it."""
+    with path.open("rb") as file:
+        start = file.read(200).lstrip().lower()
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; `git lfs pull` fetches the file itself"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "it is a saved web page; the link behind it leads to the file"
+    return None
+
+
+def _without_wrappers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what torch puts before them: `module.` for several GPUs, `_orig_mod.` for a compiled model."""
+    return {WRAPPERS.sub("", name): tensor for name, tensor in weights.items()}
 
 
 def _weights_of(checkpoint: object) -> object:

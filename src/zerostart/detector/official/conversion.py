@@ -12,7 +12,7 @@ from transformers import Deimv2ForObjectDetection
 from zerostart.detector.model import build_detector
 from zerostart.detector.official.architecture import transformers_config
 from zerostart.detector.official.config import OfficialConfig
-from zerostart.weights import copy_weights
+from zerostart.weights import CLASS_HEADS, copy_weights
 
 
 def convert(
@@ -50,3 +50,15 @@ def settle(official: OfficialConfig, weights: dict[str, Tensor]) -> tuple[Offici
         for key, value in wrong.items()
     ]
     return dataclasses.replace(official, decoder=decoder), notes
+
+
+def without_first_outputs(weights: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """The weights of a detector without the first `count` outputs of its class heads, for category ids that start at `count`.
+
+    weights: under the names of `transformers`. Those outputs learned that they are never right. The official code lets them
+    take part in the choice of queries, so that results are equal as long as they are no query's highest.
+    """
+    if count == 0:
+        return weights
+    # The denoising embedding has a row per class, and one for "no class" at its end.
+    return {name: tensor[count:] if CLASS_HEADS.search(name) else tensor for name, tensor in weights.items()}

@@ -1,0 +1,44 @@
+"""Files of a data set are found through links and under any spelling of their names."""
+
+import os
+import unicodedata
+
+import pytest
+
+from zerostart.datasets.files import files_below, pictures_below, read_content, read_text, spelled
+from zerostart.errors import InputError
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "real/deep/a.jpg").touch()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/images").symlink_to(tmp_path / "real")
+    (tmp_path / "real/deep/back").symlink_to(tmp_path / "set")  # a circle
+    assert files_below(tmp_path / "set") == [tmp_path / "set/images/deep/a.jpg"]
+
+
+def test_pictures_are_told_by_name_without_those_of_macos(tmp_path):
+    for name in ("b.JPG", "a.jfif", "._a.jfif", "c.txt", "d.heic"):
+        (tmp_path / name).touch()
+    assert [path.name for path in pictures_below(tmp_path)] == ["a.jfif", "b.JPG"]
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_is_found_in_the_other_unicode_form(tmp_path, stored, asked):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / unicodedata.normalize(stored, "Tür.png")).touch()
+    expected = "images/" + unicodedata.normalize(stored, "Tür.png")
+    assert spelled(tmp_path, "images\\" + unicodedata.normalize(asked, "Tür.png")) == expected
+
+
+def test_a_name_without_a_file_stays(tmp_path):
+    assert spelled(tmp_path, "a\\b.png") == "a\\b.png" and spelled(tmp_path, "a\0b" + "x" * 300) == "a\0b" + "x" * 300
+
+
+def test_a_mark_is_skipped_and_what_is_no_file_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa")
+    assert read_text(tmp_path / "a.txt") == "a"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe: not a regular file; annotations are expected there"):
+        read_content(tmp_path / "pipe")
