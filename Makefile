@@ -1,8 +1,9 @@
-# make repro                     run the experiment
+# make repro                     run the experiment, and say whether it is the committed result
 # make test                      lint and tests
 # make retrieval                 crops, contexts, embeddings and an index of damage cases, and their validation
 # make report BASE=main          compare the workspace, or REVS="one two", with a branch, commit or experiment: report/
 # make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
+# make verify                    are these the committed results: the same bytes, or only rounding? reruns nothing
 # make ablation DATASET=neu-det  does language help? every arm against its controls
 # make tagging                   image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
@@ -20,7 +21,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint report check-lock publish ablation tagging bench bench-retrieval bench-tagging baseline doctor clean FORCE
+.PHONY: help repro retrieval test lint report check-lock verify publish ablation tagging bench bench-retrieval bench-tagging baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -28,6 +29,7 @@ repro: $(INSTALLED)
 	@python -m zerostart.preflight
 	dvc repro
 	@python -m zerostart.comparison
+	@python -m zerostart.verify dvc.lock
 
 retrieval: $(INSTALLED)
 	@python -m zerostart.preflight retrieval
@@ -47,6 +49,9 @@ report: $(INSTALLED)
 check-lock: $(INSTALLED)
 	@python -m zerostart.staleness
 
+verify: $(INSTALLED)
+	@python -m zerostart.verify
+
 # In a workflow only: the report as the job's summary and as a comment.
 publish: $(INSTALLED)
 	@python -m zerostart.pull_request
@@ -65,7 +70,7 @@ tagging: $(INSTALLED)
 
 # Under ten minutes on two cores. Every script prints a ratio of two ways in one run and writes bench/results/.
 bench: $(INSTALLED)
-	@for script in live_epoch experiment features scaling evaluation decoder_epoch latency; do python bench/$$script.py || exit 1; done
+	@for script in kernels live_epoch experiment features scaling evaluation decoder_epoch latency; do python bench/$$script.py || exit 1; done
 
 # A few minutes. Larger sizes, without building a graph (10 GB): python bench/retrieval_search.py --flat 1000000
 bench-retrieval: $(INSTALLED)

@@ -10,6 +10,7 @@ import pytest
 from zerostart.kernels import NUMPY_FEATURES, processor_flags
 
 ROOT = Path(__file__).parents[1]
+PYTHONPATH = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
 AVX512 = " ".join(name for name, flag in NUMPY_FEATURES.items() if flag in processor_flags())
 KERNELS = {
     "AVX-512": {"NPY_DISABLE_CPU_FEATURES": "", "OPENBLAS_CORETYPE": "SkylakeX"},
@@ -36,7 +37,7 @@ for pixels, objects in found:
 
 
 def drawn(kernels: dict[str, str]) -> str:
-    environment = os.environ | kernels | {"ZEROSTART_KERNELS": "native", "PYTHONPATH": str(ROOT / "src")}
+    environment = os.environ | kernels | {"ZEROSTART_KERNELS": "native", "PYTHONPATH": PYTHONPATH}
     done = subprocess.run([sys.executable, "-c", DRAW], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
     assert done.returncode == 0
     return done.stdout
