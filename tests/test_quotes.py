@@ -96,7 +96,7 @@ def test_what_holds_by_hand():
             r"README.md, line 1: .*metrics.json: no 'mPA'; there is mAP, alpha_0.1,",
         ),
         ("\n\nIt is <!--= metrics.json hd .2f-->x<!--/-->.", r"line 3: .*'hd' is no number; there is mAP, intervals"),
-        ("It is <!--= none.json mAP .2f-->x<!--/-->.", "none.json: No such file"),
+        ("It is <!--= none.json mAP .2f-->x<!--/-->.", "none.json: no such file; the pages quote it"),
         ("It is <!--= metrics.json mAP-->x<!--/-->.", "a number needs a format"),
         ("It is <!--= metrics.json mAP .2q-->x<!--/-->.", "'.2q' is no format"),
         ("It is <!--= metrics.json mAP[] .2f-->x<!--/-->.", "no interval beside 'mAP'"),

@@ -16,7 +16,6 @@ the present values, then names every claim that does not hold any more: that sen
 """
 
 import csv
-import json
 import operator
 import re
 import sys
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 from zerostart.errors import InputError, run_stage
 from zerostart.evaluation.verdict import table, verdict
 from zerostart.outputs import output_file
+from zerostart.records import read_json
 
 VALUE = re.compile(r"<!--= (?P<file>\S+) (?P<key>\S+?)(?: (?P<form>\S+?))?-->(?P<now>.*?)<!--/-->", re.DOTALL)
 CLAIM = re.compile(r"<!--if (?P<file>\S+) (?P<key>\S+) (?P<sign>\S+) (?P<bound>\S+?)(?P<now>)-->")
@@ -200,14 +200,16 @@ def part(path: Path, name: str | None) -> str:
 
 def _read(path: Path) -> Any:
     """JSON, a CSV file as its header and rows, or the text of anything else."""
+    if path.suffix == ".json":
+        return read_json(path, "the pages quote it")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    if path.suffix == ".csv":
-        reader = csv.DictReader(text.splitlines())
-        return reader.fieldnames or [], list(reader)
-    return json.loads(text) if path.suffix == ".json" else text
+    if path.suffix != ".csv":
+        return text
+    reader = csv.DictReader(text.splitlines())
+    return reader.fieldnames or [], list(reader)
 
 
 def _check_marks(text: str, page: str) -> None:
