@@ -29,8 +29,9 @@ def output_file(path: str | Path) -> Iterator[Path]:
     _remove_leftovers(path)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -107,15 +108,16 @@ def stage_folder(path: str | Path) -> Iterator[Path]:
 def _replaced(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
-    with _only_writer(path):
+    with only_writer(path):
         for folder in (temporary, replaced):  # left by a killed process: the lock says that nobody writes them now
             shutil.rmtree(folder, ignore_errors=True)
         temporary.mkdir()
         try:
-            yield temporary
-            if path.exists():
-                os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
-            os.replace(temporary, path)
+            with _named(path):
+                yield temporary
+                if path.exists():
+                    os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
+                os.replace(temporary, path)
         finally:
             if replaced.exists() and not path.exists():  # the second move failed: the old folder is better than none
                 os.replace(replaced, path)
@@ -124,7 +126,27 @@ def _replaced(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Iterator[None]:
+    """What goes wrong says what was being written: native libraries name no file."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while {path} was written")
+        raise
+
+
+def reserve(path: str | Path) -> None:
+    """Take the room on the disk that a sparse file needs.
+
+    Written through a memory map it would take its room page by page, and a full disk would end the process with SIGBUS; here
+    it raises OSError.
+    """
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
     """Hold the lock on `path`, which the system frees with the process; InputError names the process that holds it already."""
     lock = path.with_name(f".tmp-{path.name}.lock")
     while True:

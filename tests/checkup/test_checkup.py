@@ -1,4 +1,4 @@
-"""What a killed DVC and a full disk leave is recognised and named, and the command that the doctor gives mends it (real DVC)."""
+"""What a killed DVC and a full disk leave is recognised and named, and the command that the doctor gives mends it."""
 
 import json
 import os

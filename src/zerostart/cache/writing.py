@@ -9,6 +9,7 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.detector.model import look
 from zerostart.detector.pixels import image_batches, pixel_values
+from zerostart.outputs import reserve
 
 
 @torch.inference_mode()
@@ -37,6 +38,8 @@ def write_view(
         )
         for name, width in shapes.items()
     }
+    for name in shapes:
+        reserve(folder / f"{name}.npy")
     axes = [axis for axis, mirrored in zip((-1, -2), flip, strict=True) if mirrored]
     start = 0
     with tqdm(total=count, desc=folder.name, unit="image", disable=None) as progress:

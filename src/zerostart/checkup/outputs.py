@@ -59,9 +59,7 @@ def _cache(cache: Path) -> Iterator[Finding]:
     if not cache.is_dir():
         return
     if (free := shutil.disk_usage(cache).free) < LEAST_ROOM:
-        yield Finding(
-            "DVC's cache", f"{cache}: {free / 1e6:.0f} MB are left on its disk", "make room there, then run this again"
-        )
+        yield Finding("DVC's cache", f"{cache}: {free / 1e6:.0f} MB are left on its disk", "make room there, then look again")
     objects = [path for path in cache.glob("files/md5/*/*") if path.is_file()]
     if moved := [path for path in objects if path.name.startswith(".") and path.suffix == ".tmp"]:
         remedy = f"find {shlex.quote(str(cache))} -name '.*.tmp' -delete, while no dvc runs"

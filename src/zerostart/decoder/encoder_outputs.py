@@ -13,6 +13,7 @@ from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2EncoderOutput
 
 from zerostart.detector.pixels import image_batches, pixel_values
+from zerostart.outputs import reserve
 
 
 class StoredMaps(nn.Module):
@@ -56,6 +57,7 @@ def write_encoder_outputs(
     maps = _encode(model, _black(model))
     shape = (count, sum(level[0, 0].numel() for level in maps), maps[0].shape[1])
     stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    reserve(path)
     axes = [axis for axis, mirrored in zip((-1, -2), flip, strict=True) if mirrored]
     start = 0
     with tqdm(total=count, desc=f"encoder, {path.stem}", unit="image", disable=None) as progress:
