@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from zerostart.errors import InputError
-from zerostart.outputs import MARKER, check_new_folder, output_file, output_folder, rounded, stage_folder, write_json
+from zerostart.outputs import (
+    MARKER,
+    check_new_folder,
+    output_file,
+    output_folder,
+    reserve,
+    rounded,
+    stage_folder,
+    write_jpeg,
+    write_json,
+)
 
 
 def tree(folder) -> dict[str, bytes]:
@@ -261,3 +273,43 @@ def test_the_leftovers_of_a_killed_writer_of_a_file_go(tmp_path):
     with output_file(tmp_path / "numbers.csv") as temporary:
         temporary.write_text("ours")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".tmp-{os.getpid()}-other.csv", "numbers.csv"]
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+    """Pillow's own way takes no notice that the disk took only a part; a limit on a file's size stands for the full disk."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    picture.save(tmp_path / "expected.jpg", quality=90)
+    write_jpeg(tmp_path / "found.jpg", picture, 90)
+    assert (tmp_path / "found.jpg").read_bytes() == (tmp_path / "expected.jpg").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_jpeg(tmp_path / "cut.jpg", picture, 90)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_room_for_a_memory_map_is_taken_beforehand(tmp_path):
+    """A file made by seeking has no blocks on the disk: a full one would end the process when they are first written."""
+    path = tmp_path / "array.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(1000, 100))
+    reserve(path)
+    assert os.stat(path).st_blocks * 512 >= 400_000
+    assert np.load(path).shape == (1000, 100)
+
+
+def test_what_goes_wrong_says_what_was_written(tmp_path):
+    for output in (output_file, stage_folder):
+        with pytest.raises(RuntimeError) as raised, output(tmp_path / "model"):
+            raise RuntimeError("a native library")
+        assert raised.value.__notes__ == [f"while {tmp_path / 'model'} was written"]
+
+
+def test_a_new_folder_clears_away_the_lock_of_a_writer_that_was_killed_at_its_end(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/weights").touch()
+    (tmp_path / ".tmp-out.lock").write_text("4194305")
+    with pytest.raises(InputError, match="exists and is not empty"):
+        check_new_folder(tmp_path / "out")
+    assert os.listdir(tmp_path) == ["out"]

@@ -61,7 +61,7 @@ def _described(error: OSError) -> str:
 def _native(error: Exception) -> str | None:
     """A failure of the disk that a native library (safetensors, FAISS, PyTorch) reports as an exception of its own, or None."""
     message = str(error)
-    for code in NATIVE:
-        if os.strerror(code) in message or f"os error {code})" in message:
-            return ", ".join([os.strerror(code), *getattr(error, "__notes__", [])[:1]])
-    return None
+    reasons = [os.strerror(code) for code in NATIVE if os.strerror(code) in message or f"os error {code})" in message]
+    if "unexpected pos" in message:  # torch.save compares what it has written with what there is, and names no reason
+        reasons.append("only a part could be written, as on a full disk")
+    return ", ".join([*reasons[:1], *getattr(error, "__notes__", [])[:1]]) if reasons else None

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import io
 import json
 import math
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from zerostart.errors import InputError
 
@@ -57,6 +60,9 @@ def _is_running(pid: int) -> bool:
 def check_new_folder(path: Path) -> None:
     """Raise InputError unless `path` does not exist or is an empty folder: for commands that never replace a result."""
     place = _place(path)
+    if _lock_of(place).exists():  # of a writer at work, which is told, or of one that was killed at its very end
+        with only_writer(place):
+            pass
     if place.is_dir() and any(place.iterdir()):
         raise InputError(f"{path}: exists and is not empty; a new folder is expected")
 
@@ -145,10 +151,14 @@ def reserve(path: str | Path) -> None:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".tmp-{path.name}.lock")
+
+
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Hold the lock on `path`, which the system frees with the process; InputError names the process that holds it already."""
-    lock = path.with_name(f".tmp-{path.name}.lock")
+    lock = _lock_of(path)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -168,6 +178,17 @@ def only_writer(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def write_jpeg(path: str | Path, image: Image.Image, quality: int) -> None:
+    """Write a picture whole, or raise OSError.
+
+    Pillow hands a JPEG to the system and overlooks that only a part of it was taken: on a full disk half a picture would pass
+    for a whole one.
+    """
+    encoded = io.BytesIO()
+    image.save(encoded, format="JPEG", quality=quality)
+    Path(path).write_bytes(encoded.getbuffer())
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
