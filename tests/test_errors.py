@@ -81,7 +81,9 @@ run_stage(main)
 
 def start(folder, command, **environment) -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes)
+    # A shell has what it starts in the background ignore Ctrl-C.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes, **heard)
     assert process.stdout.readline() == "writing\n"
     return process
 

@@ -41,6 +41,14 @@ def test_a_file_replaces_the_old_one(tmp_path):
     assert tree(tmp_path) == {"new/numbers.csv": b"second"}
 
 
+def test_a_file_gets_its_name_in_one_step(tmp_path):
+    """Copied there it would be half there for a while: it is the temporary file itself that is renamed."""
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("whole")
+        number = temporary.stat().st_ino
+    assert (tmp_path / "numbers.csv").stat().st_ino == number
+
+
 @pytest.mark.parametrize(("folder", "marker"), [(output_folder, True), (stage_folder, False)])
 def test_a_folder_replaces_the_old_one_completely(tmp_path, folder, marker):
     path = tmp_path / "deep" / "model"

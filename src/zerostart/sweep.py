@@ -150,7 +150,8 @@ def main(arguments: list[str] | None = None) -> str:
         mend(journal)
         study = open_study(sweep, params, path, journal)
         run_sweep(sweep, params, study, path)
-    best = sorted(study.get_trials(states=(TrialState.COMPLETE,)), key=lambda trial: -trial.value)
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    best = sorted(complete, key=lambda trial: (-trial.value, json.dumps(trial.params, sort_keys=True)))  # whatever came first
     if not best:
         raise InputError(f"{path}: every trial diverged; lower learning rates are expected")
     for trial in best[:5]:

@@ -50,7 +50,7 @@ def run(target: Target, folder: Path, fault: Fault | None = None, usual: float =
     orphans = _orphans(process)
     out, err, report = (_drained(read) for read, _ in pipes)
     code = os.waitstatus_to_exitcode(status)
-    struck = STRUCK in report or code in (-signal.SIGKILL, -signal.SIGXFSZ, 130)
+    struck = STRUCK in report or code != 0
     counted = report.removeprefix(STRUCK).decode()
     return Ended(code, out.decode(errors="replace"), err.decode(errors="replace"), seconds, int(counted or 0), struck, orphans)
 
@@ -60,6 +60,7 @@ def _child(target: Target, folder: Path, fault: Fault | None, pipes: list[int]) 
     out, err, report = pipes
     os.dup2(out, 1)
     os.dup2(err, 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     os.chdir(folder)
     sys.argv = [target.name, *target.arguments]
     operations, code = inject(fault, folder, report), 0

@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--at-once", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=Path, help="write what was found there")
+    parser.add_argument("--json", type=Path, help="write each outcome there, one a line, as soon as it is known")
     parser.add_argument("--only", help="targets whose names contain this")
     options = parser.parse_args()
     from targets import TARGETS
@@ -62,10 +62,10 @@ def main() -> int:
             world = world._replace(usual=[one for one in world.usual if options.only in one.target.name])
         from trials import draw
 
-        outcomes = carried_out(world, list(draw(world, options.kills, options.seed)), place, options.at_once)
+        outcomes = carried_out(world, list(draw(world, options.kills, options.seed)), place, options.at_once, options.json)
     finally:
         shutil.rmtree(place)
-    return report(outcomes, time.monotonic() - started, options.json)
+    return report(outcomes, time.monotonic() - started)
 
 
 def prepared(place: Path) -> World:
@@ -80,12 +80,15 @@ def prepared(place: Path) -> World:
     return build(place / "world")
 
 
-def carried_out(world: World, trials: list[Trial], place: Path, at_once: int) -> list[Outcome]:
+def carried_out(world: World, trials: list[Trial], place: Path, at_once: int, path: Path | None) -> list[Outcome]:
     """The trials in order, some at once, each in a folder of its own."""
     outcomes = []
     with ProcessPoolExecutor(at_once, get_context("fork"), _inherit, (world, place)) as pool:
         for outcome in pool.map(_attempt, trials, range(len(trials))):
             outcomes.append(outcome)
+            if path:
+                with path.open("a") as file:
+                    file.write(json.dumps(outcome._asdict()) + "\n")
             if outcome.problems:
                 print(f"NOT RECOVERED {outcome.trial}\n  " + "\n  ".join(outcome.problems[:5]), flush=True)
     return outcomes
@@ -104,7 +107,7 @@ def _attempt(trial: Trial, number: int) -> Outcome:
     return attempt(trial, place / f"trial-{number}", world)
 
 
-def report(outcomes: list[Outcome], seconds: float, path: Path | None) -> int:
+def report(outcomes: list[Outcome], seconds: float) -> int:
     """Print the table; 1 if anything did not recover."""
     tried = Counter(outcome.kind for outcome in outcomes if outcome.struck)
     lost = Counter(outcome.kind for outcome in outcomes if outcome.problems)
@@ -112,8 +115,6 @@ def report(outcomes: list[Outcome], seconds: float, path: Path | None) -> int:
         print(f"{kind:<20} {count:4d} tried, {count - lost[kind]:4d} recovered")
     idle = sum(not outcome.struck for outcome in outcomes)
     print(f"{tried.total()} faults, {lost.total()} not recovered, {idle} that met nothing, in {seconds:.0f} s")
-    if path:
-        path.write_text(json.dumps([outcome._asdict() for outcome in outcomes], indent=1))
     return int(bool(lost))
 
 

@@ -58,6 +58,13 @@ def test_the_highest_composite_is_looked_for(tried):
     assert study.best_value == 0.9
 
 
+def test_equal_scores_do_not_depend_on_what_came_first(tried, monkeypatch):
+    """A killed sweep tries what was cut off once more, at the end."""
+    monkeypatch.setattr(sweep, "combinations", lambda sweep, all=sweep.combinations: all(sweep)[::-1])
+    monkeypatch.setitem(SCORES, 0.2, 0.9)
+    assert "-S alpha_init=0.1" in run()
+
+
 @pytest.mark.parametrize("left", [b'{"op_code":4,"wor', b"{"])
 def test_half_a_last_line_is_taken_away(tried, left):
     line = run()
