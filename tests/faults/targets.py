@@ -115,7 +115,7 @@ def change(name: str, folder: Path, changes: Callable[[dict], None]) -> None:
 
 
 def experiment(content: dict) -> None:
-    content |= {"bootstrap_samples": 100, "batch_size": 8, "epochs": {"warmup": 2, "head": 2, "decoder": 2}}
+    content |= {"bootstrap_samples": 100, "batch_size": 8, "epochs": {"warmup": 2, "head": 2, "decoder": 1}}
     content["decoder"] |= {"batch_size": 8}
 
 
