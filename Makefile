@@ -10,6 +10,8 @@
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
 # make bench-tagging             the same for the tagging pipeline (needs make tagging first)
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
+# make faults                    kill every stage and command 300 times and see that each recovers (docs/reliability.md)
+# make mutants                   make core lines wrong, one by one: do the tests notice?
 # make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
@@ -21,7 +23,8 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test lint report check-lock verify publish ablation tagging bench bench-retrieval bench-tagging baseline doctor clean FORCE
+.PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation tagging bench bench-retrieval \
+  bench-tagging baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -37,6 +40,13 @@ retrieval: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	pytest -q
+
+# Fifty of them are among the tests.
+faults: $(INSTALLED)
+	python tests/faults/run.py --kills 300
+
+mutants: $(INSTALLED)
+	python tests/mutants/run.py
 
 lint: $(INSTALLED)
 	ruff check --quiet

@@ -74,12 +74,12 @@ def test_wrong_parameters_end_the_examination(checkout):
 
 def test_stages_to_be_run_are_named(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    answers = iter(['{"warmup": [], "evaluate": []}', "{}"])
+    answers = iter(['{"warmup": ["changed command"], "evaluate": []}', "{}"])
 
     def status(command, **_):
         assert command[1:] == ["-m", "dvc", "status", "dvc.yaml", "--json"]
         return doctor.subprocess.CompletedProcess(command, 0, next(answers), "")
 
     monkeypatch.setattr(doctor.subprocess, "run", status)
-    assert doctor.stages() == ("DVC", "to be run: warmup, evaluate", "make repro")
-    assert doctor.stages().remedy is None
+    assert list(doctor.stages()) == [("DVC", "to be run: warmup, evaluate", "make repro")]
+    assert [finding.remedy for finding in doctor.stages()] == [None]

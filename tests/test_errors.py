@@ -49,6 +49,9 @@ def test_a_defect_is_not_disguised(defect):
     [
         (OSError(errno.ENOSPC, "No space left on device", "out/a.npy"), "error: out/a.npy: No space left on device"),
         (OSError("no number"), "error: no number"),
+        (RuntimeError("write error in x: 905 != 1664 (File too large)"), "error: File too large"),
+        (ValueError("Error while serializing: I/O error: No space (os error 28)"), "error: No space left on device"),
+        (RuntimeError("[enforce fail] . unexpected pos 128 vs 0"), "error: only a part could be written, as on a full disk"),
         (MemoryError("Unable to allocate 7 TiB"), "error: not enough memory (Unable to allocate 7 TiB)"),
     ],
 )
@@ -78,7 +81,9 @@ run_stage(main)
 
 def start(folder, command, **environment) -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes)
+    # A shell has what it starts in the background ignore Ctrl-C.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes, **heard)
     assert process.stdout.readline() == "writing\n"
     return process
 
@@ -90,6 +95,32 @@ def test_a_stage_that_is_told_to_end_leaves_nothing(tmp_path, number):
     _, said = process.communicate()
     assert (process.returncode, said.count("\n")) == (130, 1)
     assert not any(tmp_path.iterdir())
+
+
+POOL = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from zerostart.interruptions import end_with_parent
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, get_context("spawn"), end_with_parent) as pool:
+        list(pool.map(abs, range(4)))
+        print("writing", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_the_processes_of_a_pool_end_with_the_one_that_started_them(tmp_path):
+    """Without it they would wait for work for ever: each holds the pipe open that it reads from."""
+    (tmp_path / "pool.py").write_text(POOL)
+    process = start(tmp_path, [sys.executable, "pool.py"])
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
 
 
 def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from zerostart.errors import InputError
 from zerostart.outputs import (
@@ -18,9 +20,11 @@ from zerostart.outputs import (
     check_new_folder,
     output_file,
     output_folder,
+    reserve,
     rounded,
     stage_folder,
     write_csv,
+    write_jpeg,
     write_json,
     write_records,
 )
@@ -38,6 +42,14 @@ def test_a_file_replaces_the_old_one(tmp_path):
             assert temporary.parent == path.parent  # a rename across file systems would not be atomic
         assert path.read_text() == content
     assert tree(tmp_path) == {"new/numbers.csv": b"second"}
+
+
+def test_a_file_gets_its_name_in_one_step(tmp_path):
+    """Copied there it would be half there for a while: it is the temporary file itself that is renamed."""
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("whole")
+        number = temporary.stat().st_ino
+    assert (tmp_path / "numbers.csv").stat().st_ino == number
 
 
 @pytest.mark.parametrize(("folder", "marker"), [(output_folder, True), (stage_folder, False)])
@@ -293,3 +305,43 @@ def test_a_table_has_the_bytes_that_pandas_wrote(tmp_path):
 def test_a_table_without_rows_has_its_header(tmp_path):
     write_csv(tmp_path / "a.csv", ("class", "AP"), [])
     assert (tmp_path / "a.csv").read_bytes() == b"class,AP\n"
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+    """Pillow's own way takes no notice that the disk took only a part; a limit on a file's size stands for the full disk."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    picture.save(tmp_path / "expected.jpg", quality=90)
+    write_jpeg(tmp_path / "found.jpg", picture, 90)
+    assert (tmp_path / "found.jpg").read_bytes() == (tmp_path / "expected.jpg").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_jpeg(tmp_path / "cut.jpg", picture, 90)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_room_for_a_memory_map_is_taken_beforehand(tmp_path):
+    """A file made by seeking has no blocks on the disk: a full one would end the process when they are first written."""
+    path = tmp_path / "array.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(1000, 100))
+    reserve(path)
+    assert os.stat(path).st_blocks * 512 >= 400_000
+    assert np.load(path).shape == (1000, 100)
+
+
+def test_what_goes_wrong_says_what_was_written(tmp_path):
+    for output in (output_file, stage_folder):
+        with pytest.raises(RuntimeError) as raised, output(tmp_path / "model"):
+            raise RuntimeError("a native library")
+        assert raised.value.__notes__ == [f"while {tmp_path / 'model'} was written"]
+
+
+def test_a_new_folder_clears_away_the_lock_of_a_writer_that_was_killed_at_its_end(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/weights").touch()
+    (tmp_path / ".tmp-out.lock").write_text("4194305")
+    with pytest.raises(InputError, match="exists and is not empty"):
+        check_new_folder(tmp_path / "out")
+    assert os.listdir(tmp_path) == ["out"]

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from zerostart.drawing.synthetic import CLASSES, Box, image_rng, render_image
-from zerostart.outputs import output_file
+from zerostart.outputs import output_file, write_jpeg
 
 COLUMNS, ROWS = 6, 2
 CROP = 160
@@ -42,7 +42,7 @@ def write_contact_sheets(folder: Path) -> None:
     """Write synthetic_<class>.jpg for every class."""
     for name in CLASSES:
         with output_file(folder / f"synthetic_{name}.jpg") as path:
-            contact_sheet(name).save(path, quality=88)
+            write_jpeg(path, contact_sheet(name), 88)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from packaging.requirements import Requirement
 
+from zerostart.checkup.findings import Finding, listed
+from zerostart.checkup.locks import look_at_locks
+from zerostart.checkup.outputs import look_at_outputs
+from zerostart.checkup.queue import look_at_queue
 from zerostart.datasets.cards import load_card
 from zerostart.detector.baseline_config import read_baseline_config
 from zerostart.detector.baselines import FILES, find_baseline
@@ -23,15 +26,6 @@ from zerostart.params import Params, load_params
 OLDEST_PYTHON = (3, 11)
 DRAWN = "synthetic"
 """The data set that the pipeline makes itself."""
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at."""
-
-    subject: str
-    found: str
-    remedy: str | None = None
-    """What to do about it; None where nothing is wrong."""
 
 
 def examine() -> Iterator[Finding]:
@@ -54,7 +48,7 @@ def examine() -> Iterator[Finding]:
     yield data(params)
     yield baseline(params)
     yield text_encoder(params)
-    yield stages()
+    yield from dvc()
 
 
 def python() -> Finding:
@@ -127,16 +121,45 @@ def text_encoder(params: Params) -> Finding:
     return Finding("text encoder", params.text_encoder)
 
 
-def stages() -> Finding:
-    """What `dvc repro` would do."""
+def dvc() -> Iterator[Finding]:
+    """What DVC and a full disk left behind, then what `dvc repro` would do."""
+    locks = [path for path in (Path("dvc.lock"), *sorted(Path("pipelines").glob("*/dvc.lock"))) if path.is_file()]
+    yield from look_at_locks(locks)
+    yield from look_at_queue()
+    yield from look_at_outputs(locks, cache_folder())
+    yield from stages()
+
+
+def cache_folder() -> Path:
+    """Where DVC keeps what the outputs were."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True)
+    return Path(done.stdout.strip() or ".dvc/cache")
+
+
+def stages() -> Iterator[Finding]:
+    """What `dvc repro` would do, and what is there once only because the cache had no room for it."""
     done = subprocess.run([sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"], capture_output=True, text=True)
     if done.returncode:
         reason = re.sub(r"\s+", " ", done.stderr).strip() or "no reason given"
-        return Finding("DVC", reason, "mend what DVC says, then run this again")
-    changed = list(json.loads(done.stdout))
-    if changed:
-        return Finding("DVC", f"to be run: {', '.join(changed)}", "make repro")
-    return Finding("DVC", "all stages are up to date with dvc.lock")
+        yield Finding("DVC", reason, "mend what DVC says, then run this again")
+        return
+    changed = json.loads(done.stdout)
+    lost = {name: outs for name, reasons in changed.items() if (outs := not_in_cache(reasons))}
+    if lost:
+        outs = [out for several in lost.values() for out in several]
+        found = f"{listed(outs)}: not in the cache, as after a full disk"
+        yield Finding("DVC's cache", found, f"make room, then dvc commit -f {' '.join(lost)}")
+    if to_run := [name for name in changed if name not in lost]:
+        yield Finding("DVC", f"to be run: {', '.join(to_run)}", "make repro")
+    elif not lost:
+        yield Finding("DVC", "all stages are up to date with dvc.lock")
+
+
+def not_in_cache(reasons: list) -> list[str]:
+    """The outputs of a stage for which nothing else is wrong."""
+    entries = [entry for reason in reasons for entry in (reason.values() if isinstance(reason, dict) else [{reason: "other"}])]
+    states = {path: state for entry in entries for path, state in entry.items()}
+    return list(states) if states and set(states.values()) == {"not in cache"} else []
 
 
 def main() -> str:

@@ -1,5 +1,6 @@
 """The one exception for bad input, and the wrapper of stages and commands that turns what goes wrong into a sentence."""
 
+import errno
 import os
 import sys
 import time
@@ -8,6 +9,9 @@ from collections.abc import Callable
 from zerostart.interruptions import end_with_dvc, terminate_like_interrupt
 
 DEFECT = "this is a defect of zerostart and not of your input: please report it, with the lines above"
+
+NATIVE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Failures of the disk."""
 
 
 LONGEST = 4000
@@ -68,6 +72,8 @@ def run_stage(main: Callable[[], str]) -> None:
     except MemoryError as error:
         sys.exit(f"error: not enough memory ({error or 'no size given'}); a smaller batch_size or a larger machine is expected")
     except Exception as error:
+        if described := _native(error):
+            sys.exit(f"error: {described}")
         error.add_note(DEFECT)
         raise
 
@@ -76,3 +82,12 @@ def _described(error: OSError) -> str:
     """For example `out/model.safetensors: No space left on device`."""
     named = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return ": ".join([*named[:1], error.strerror or str(error)])
+
+
+def _native(error: Exception) -> str | None:
+    """A failure of the disk that a native library (safetensors, FAISS, PyTorch) reports as an exception of its own, or None."""
+    message = str(error)
+    reasons = [os.strerror(code) for code in NATIVE if os.strerror(code) in message or f"os error {code})" in message]
+    if "unexpected pos" in message:  # torch.save compares what it has written with what there is, and names no reason
+        reasons.append("only a part could be written, as on a full disk")
+    return ", ".join([*reasons[:1], *getattr(error, "__notes__", [])[:1]]) if reasons else None

@@ -1,5 +1,6 @@
 """Stages and commands end in order when they are told to, and when the DVC that started them is gone."""
 
+import multiprocessing.connection
 import os
 import signal
 import threading
@@ -36,3 +37,16 @@ def _watch(process: psutil.Process) -> None:
     while process.is_running():
         time.sleep(INTERVAL)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_parent() -> None:
+    """In a worker process of a pool (its `initializer`): end it once the process that started it is gone.
+
+    After a SIGKILL there it would wait for work for ever, or go on writing into a folder that the next run has begun.
+    """
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import io
 import json
 import math
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from zerostart.errors import InputError
 
@@ -29,8 +32,9 @@ def output_file(path: str | Path) -> Iterator[Path]:
     _remove_leftovers(path)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -56,6 +60,9 @@ def _is_running(pid: int) -> bool:
 def check_new_folder(path: Path) -> None:
     """Raise InputError unless `path` does not exist or is an empty folder: for commands that never replace a result."""
     place = _place(path)
+    if _lock_of(place).exists():  # of a writer at work, which is told, or of one that was killed at its very end
+        with only_writer(place):
+            pass
     if place.is_dir() and any(place.iterdir()):
         raise InputError(f"{path}: exists and is not empty; a new folder is expected")
 
@@ -107,15 +114,16 @@ def stage_folder(path: str | Path) -> Iterator[Path]:
 def _replaced(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
-    with _only_writer(path):
+    with only_writer(path):
         for folder in (temporary, replaced):  # left by a killed process: the lock says that nobody writes them now
             shutil.rmtree(folder, ignore_errors=True)
         temporary.mkdir()
         try:
-            yield temporary
-            if path.exists():
-                os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
-            os.replace(temporary, path)
+            with _named(path):
+                yield temporary
+                if path.exists():
+                    os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
+                os.replace(temporary, path)
         finally:
             if replaced.exists() and not path.exists():  # the second move failed: the old folder is better than none
                 os.replace(replaced, path)
@@ -124,9 +132,33 @@ def _replaced(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Iterator[None]:
+    """What goes wrong says what was being written: native libraries name no file."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while {path} was written")
+        raise
+
+
+def reserve(path: str | Path) -> None:
+    """Take the room on the disk that a sparse file needs.
+
+    Written through a memory map it would take its room page by page, and a full disk would end the process with SIGBUS; here
+    it raises OSError.
+    """
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".tmp-{path.name}.lock")
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
     """Hold the lock on `path`, which the system frees with the process; InputError names the process that holds it already."""
-    lock = path.with_name(f".tmp-{path.name}.lock")
+    lock = _lock_of(path)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -146,6 +178,17 @@ def _only_writer(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def write_jpeg(path: str | Path, image: Image.Image, quality: int) -> None:
+    """Write a picture whole, or raise OSError.
+
+    Pillow hands a JPEG to the system and overlooks that only a part of it was taken: on a full disk half a picture would pass
+    for a whole one.
+    """
+    encoded = io.BytesIO()
+    image.save(encoded, format="JPEG", quality=quality)
+    Path(path).write_bytes(encoded.getbuffer())
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

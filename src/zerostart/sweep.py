@@ -7,8 +7,10 @@ where it was.
 """
 
 import argparse
+import glob
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tqdm import tqdm
 
 from zerostart.errors import InputError, run_stage
+from zerostart.outputs import only_writer
 from zerostart.params import Params, load_params
 from zerostart.staleness import read_lock
 from zerostart.sweeps.space import Range, Sweep, changed, combinations, distributions, load_sweep
@@ -58,6 +61,14 @@ def open_study(sweep: Sweep, params: Params, path: Path, journal: Path) -> optun
             if combination not in known:
                 study.enqueue_trial(combination)
     return study
+
+
+def mend(journal: Path) -> None:
+    """Take away what a killed sweep may have left, which only its one writer can know: Optuna's lock, and half a last line."""
+    for left in journal.parent.glob(f"{glob.escape(journal.name)}.lock*"):
+        left.unlink(missing_ok=True)
+    if journal.is_file() and not (content := journal.read_bytes()).endswith(b"\n"):
+        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -134,9 +145,13 @@ def main(arguments: list[str] | None = None) -> str:
             changed(params, {name: value}, path)  # refuses a wrong one before anything is run
     if frozen := [name for name in sweep.parameters if name not in SWEPT]:
         return queue(sweep, path, frozen)
-    study = open_study(sweep, params, path, path.with_suffix(".journal"))
-    run_sweep(sweep, params, study, path)
-    best = sorted(study.get_trials(states=(TrialState.COMPLETE,)), key=lambda trial: -trial.value)
+    journal = path.with_suffix(".journal")
+    with only_writer(journal):
+        mend(journal)
+        study = open_study(sweep, params, path, journal)
+        run_sweep(sweep, params, study, path)
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    best = sorted(complete, key=lambda trial: (-trial.value, json.dumps(trial.params, sort_keys=True)))  # whatever came first
     if not best:
         raise InputError(f"{path}: every trial diverged; lower learning rates are expected")
     for trial in best[:5]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from coco_samples import pycocotools, sample
+from coco_samples import annotation, boxes_of, coco, logit, pycocotools, sample
 
 from zerostart.evaluation.paired_samples import draw_scores, intervals
-from zerostart.metrics.bootstrap import weighted_metrics
+from zerostart.metrics.bootstrap import resampled_scores, seeds_and_images_interval, weighted_metrics
 from zerostart.metrics.coco import detections
 from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator
 from zerostart.metrics.resampling import percentile_interval, resample_weights
@@ -109,3 +109,26 @@ def test_resamples_without_a_critical_object_are_left_out():
     judge = evaluator(s)
     found = differences(judge.match(s.logits), judge.match(-s.logits), 100)
     assert np.isfinite(list(found.values())).all()
+
+
+def test_a_mean_over_classes_leaves_out_those_that_were_not_drawn():
+    """Image 1 has a crack that is found, image 2 a dent that is missed. Drawn twice, image 1 alone: mAP is the crack's 1."""
+    objects = [annotation(1, 1, 0, 0, 0, 20, 20), annotation(2, 2, 1, 0, 0, 20, 20)]
+    truth = coco([1, 2], [(100, 100)] * 2, objects, ["crack", "dent"], critical=["crack"])
+    boxes = np.stack([boxes_of((0, 0, 20, 20)), boxes_of((60, 60, 20, 20))])
+    logits = np.stack([logit([0.9, 0.1]), logit([0.1, 0.8])])
+    matches = FrozenBoxEvaluator(boxes, np.array([1, 2]), truth).match(logits)
+    found = resampled_scores(matches, [0], LAMBDAS, np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 2.0]]))
+    np.testing.assert_allclose(found["mAP"], [0.5, 1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found["AR_critical"], [1.0, 1.0, np.nan])
+    np.testing.assert_allclose(found["composite"], [0.7 * 0.5 + 0.3, 1.0, np.nan], atol=1e-12)
+
+
+def test_an_interval_over_seeds_and_images_draws_both():
+    """One training is 1 better and one is not: of two drawn with replacement, none, one or both are the better one."""
+    constant = np.repeat([[0.0], [1.0]], 4000, axis=1)
+    assert seeds_and_images_interval(constant, 0) == (0, 1)
+    alike = np.tile(np.arange(1001.0), (3, 1))  # trainings that agree: what is left is the interval over images
+    assert seeds_and_images_interval(alike, 0) == (25, 975)
+    drawn = np.random.default_rng(3).normal(size=(3, 500))
+    assert seeds_and_images_interval(drawn, 1) == seeds_and_images_interval(drawn, 1) != seeds_and_images_interval(drawn, 2)

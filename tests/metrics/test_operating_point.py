@@ -106,3 +106,14 @@ def test_confusion_counts_every_object_and_every_detection(seed):
 def test_one_class_per_query():
     only = best_class_only(np.array([[[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]]]))
     assert only.tolist() == [[[-np.inf, 3.0, -np.inf], [2.0, -np.inf, -np.inf]]]
+
+
+def test_of_equal_overlaps_the_last_object_is_taken():
+    """Two cracks at one place and one box: the later one is taken, as by pycocotools; a second box takes the other."""
+    objects = [annotation(1, 1, 0, 0, 0, 20, 20), annotation(2, 1, 0, 0, 0, 20, 20)]
+    truth = coco([1], [(100, 100)], objects, ["crack", "dent"])
+    boxes = np.stack([boxes_of((0, 0, 20, 20), (0, 0, 20, 20))])
+    one = OperatingPoint(FrozenBoxEvaluator(boxes, np.array([1]), truth), np.stack([logit([0.9, 0.1], [0.1, 0.1])]), 0.5)
+    assert list(one.found()) == [2]
+    two = OperatingPoint(FrozenBoxEvaluator(boxes, np.array([1]), truth), np.stack([logit([0.9, 0.1], [0.8, 0.1])]), 0.5)
+    assert {key: detection.query for key, (_, detection) in two.found().items()} == {2: 0, 1: 1}

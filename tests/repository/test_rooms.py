@@ -23,6 +23,7 @@ FLOW = [
     "ablation",
     "sweeps",
     "review",
+    "checkup",
     "retrieval",
     "tagging",
 ]

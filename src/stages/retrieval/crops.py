@@ -12,7 +12,7 @@ from zerostart.datasets.duplicates import check_one_split_only
 from zerostart.datasets.image_files import check_annotated_size, read_image_files
 from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import stage_folder, write_json
+from zerostart.outputs import stage_folder, write_jpeg, write_json
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
 from zerostart.retrieval.crops.cutting import SCHEMA, crops_of, cut_out
 from zerostart.retrieval.crops.photos import Photo, hold_out, together
@@ -81,7 +81,7 @@ def cut_photo(
     vehicle = detector(image) if detector else None
     crops = crops_of(photo, number, image.size, vehicle or (0, 0, *image.size), settings)
     for crop in crops:
-        cut_out(image, crop.box, settings.size).save(output / f"{crop.row['crop_id']}.jpg", quality=JPEG_QUALITY)
+        write_jpeg(output / f"{crop.row['crop_id']}.jpg", cut_out(image, crop.box, settings.size), JPEG_QUALITY)
     return [crop.row for crop in crops], vehicle is not None
 
 

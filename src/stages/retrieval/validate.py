@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file, write_json, write_records
+from zerostart.outputs import output_file, write_jpeg, write_json, write_records
 from zerostart.retrieval.crops.files import open_crops
 from zerostart.retrieval.crops.photos import QUERY, RECORD
 from zerostart.retrieval.embedding.embedders import load_embedder
@@ -90,7 +90,7 @@ def _write_sheets(
             for tile, vector in rows
         ]
         with output_file(PLOTS / f"{name}.jpg") as path:
-            draw_sheet(tiles, title).save(path, format="JPEG", quality=85)
+            write_jpeg(path, draw_sheet(tiles, title), 85)
 
 
 def _nearest(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:

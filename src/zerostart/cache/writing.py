@@ -10,6 +10,7 @@ from transformers import Deimv2ForObjectDetection
 from zerostart.detector.mirror import mirrored
 from zerostart.detector.model import look
 from zerostart.detector.pixels import image_batches, pixel_values
+from zerostart.outputs import reserve
 
 
 @torch.inference_mode()
@@ -38,6 +39,8 @@ def write_view(
         )
         for name, width in shapes.items()
     }
+    for name in shapes:
+        reserve(folder / f"{name}.npy")
     start = 0
     with tqdm(total=count, desc=folder.name, unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):

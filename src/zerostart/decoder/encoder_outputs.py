@@ -14,6 +14,7 @@ from transformers.models.deimv2.modeling_deimv2 import Deimv2EncoderOutput
 
 from zerostart.detector.mirror import mirrored
 from zerostart.detector.pixels import image_batches, pixel_values
+from zerostart.outputs import reserve
 
 
 class StoredMaps(nn.Module):
@@ -57,6 +58,7 @@ def write_encoder_outputs(
     maps = _encode(model, _black(model))
     shape = (count, sum(level[0, 0].numel() for level in maps), maps[0].shape[1])
     stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    reserve(path)
     start = 0
     with tqdm(total=count, desc=f"encoder, {path.stem}", unit="image", disable=None) as progress:
         for batch in image_batches(coco, images, size, batch_size):

@@ -10,7 +10,8 @@ from PIL import Image
 
 from zerostart.drawing.marks import DRAW, Mark, paint
 from zerostart.drawing.metal import SIZE, clean_surface, photograph
-from zerostart.outputs import write_json
+from zerostart.interruptions import end_with_parent
+from zerostart.outputs import write_jpeg, write_json
 
 CLASSES = tuple(DRAW)
 """Class names in the order of their ids: normal, perforation, fracture, scratch, dent, contamination."""
@@ -68,7 +69,7 @@ def generate(folder: Path, seed: int, images: int, workers: int) -> None:
         objects = [work(index) for index in range(images)]
     else:
         # "spawn": a fork would copy the locks of threads that a caller's libraries may hold.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
             objects = list(pool.map(work, range(images), chunksize=max(images // (8 * workers), 1)))
     for split, indices in split_indices(images).items():
         annotations = _coco({index: objects[index] for index in indices})
@@ -106,7 +107,7 @@ def _crowded(a: Box, b: Box) -> bool:
 
 def _write_image(folder: Path, seed: int, index: int) -> Objects:
     pixels, objects = render_image(image_rng(seed, index))
-    Image.fromarray(pixels).save(folder / _file_name(index), quality=JPEG_QUALITY)
+    write_jpeg(folder / _file_name(index), Image.fromarray(pixels), JPEG_QUALITY)
     return objects
 
 

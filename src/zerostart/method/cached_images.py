@@ -1,5 +1,6 @@
 """The training images as cached queries: any batch of them is a few reads of memory-mapped arrays."""
 
+import os
 import tempfile
 from typing import NamedTuple, Protocol
 
@@ -82,4 +83,6 @@ class CachedImages:
 
 def _temporary_array(shape: tuple[int, int]) -> np.memmap:
     with tempfile.TemporaryFile() as file:  # the mapping keeps it; an empty file cannot be mapped
-        return np.memmap(file, np.float32, shape=(max(1, shape[0]), shape[1]), mode="w+")
+        array = np.memmap(file, np.float32, shape=(max(1, shape[0]), shape[1]), mode="w+")
+        os.posix_fallocate(file.fileno(), 0, array.nbytes)  # a full disk is an error here, and a SIGBUS at the first write
+        return array

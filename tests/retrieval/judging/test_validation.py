@@ -65,3 +65,38 @@ def test_graph_recall_and_filters():
     cases = read_cases(index.cases)
     assert graph_recall(index, unit_rows(20, 8, 1)) > 0.95
     assert respected_filters(index, cases, unit_rows(5, 8, 2), 5) == 1
+
+
+def test_the_record_need_not_come_first():
+    """The same cases with the queries before them: the same numbers."""
+    order = np.array([5, 6, 0, 1, 2, 3, 4])
+    cases = read_cases(cases_table([ROWS[row] for row in order]))
+    moved = judge(cases, np.arange(2, 7), np.arange(2), VECTORS[order], VECTORS[order], VECTORS[order], PARAMS, 0)
+    assert moved == report()
+
+
+def test_of_equally_near_cases_the_first_comes_first():
+    """A dent, then clean cases, all at one place: the dented query's two results are the dent and a clean one."""
+    rows = [damaged(0, "dent"), *(case(number) for number in range(1, 5)), damaged(5, "dent", split="query")]
+    same = np.tile(np.float32([1, 0]), (6, 1))
+    found = judge(read_cases(cases_table(rows)), np.arange(5), np.array([5]), same, same, same, PARAMS, 0)
+    assert found["coverage_damaged"].value == found["precision"].value == 0.5
+    assert found["AP_dent"].value == 1
+
+
+class Careless:
+    """An index whose answers are given: rows, whatever is asked."""
+
+    def __init__(self, index, rows):
+        self.cases, self.rows = index.cases, np.array(rows)
+
+    def search(self, queries, k, allowed):
+        return np.tile(self.rows, (len(queries), 1)), None
+
+
+@pytest.mark.parametrize("rows", [[1, 2], [0, -1]])
+def test_a_filter_that_is_not_respected_is_told(rows):
+    """Clean cases for a dent, or fewer than there are."""
+    index = make_index(unit_rows(9, 8, 0), [damaged(i, "dent", severity="minor") if i % 3 == 0 else case(i) for i in range(9)])
+    found = respected_filters(Careless(index, rows), read_cases(index.cases), unit_rows(4, 8, 2), 2)
+    assert found < 1

@@ -11,6 +11,8 @@ from PIL import Image
 
 from zerostart.drawing.marks import Mark, paint
 from zerostart.drawing.metal import photograph
+from zerostart.interruptions import end_with_parent
+from zerostart.outputs import write_jpeg
 from zerostart.retrieval.drawn.damage import DRAW, outline
 from zerostart.retrieval.drawn.panels import HEIGHT, WIDTH, Panel, clean_panel
 from zerostart.retrieval.vocabulary import LABELS, ZONES
@@ -39,7 +41,7 @@ def generate_panels(folder: Path, seed: int, photos: int, workers: int) -> None:
             work(index)
         return
     # "spawn": a fork would copy the locks of threads that a caller's libraries may hold.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         list(pool.map(work, range(photos), chunksize=max(photos // (8 * workers), 1)))
 
 
@@ -107,7 +109,7 @@ def _write_photo(folder: Path, seed: int, index: int) -> None:
     pixels, shapes = render_photo(zone, damaged, rng)
     stem = f"zona1_{'ko' if damaged else 'ok'}_2_3_{FIRST_TIMESTAMP + index * TIME_STEP}_zona_{zone}"
     picture = f"{stem}_imageDANO_original.jpg"
-    Image.fromarray(pixels).save(folder / picture, quality=JPEG_QUALITY)
+    write_jpeg(folder / picture, Image.fromarray(pixels), JPEG_QUALITY)
     _write_labelme(folder / f"{stem}_imageDANO_original.json", picture, [])
     if damaged:
         _write_labelme(folder / f"{stem}_labelDANO_modificado.json", picture, shapes)

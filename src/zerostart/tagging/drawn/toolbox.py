@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from zerostart.drawing.synthetic import JPEG_QUALITY, image_rng
-from zerostart.outputs import write_json
+from zerostart.interruptions import end_with_parent
+from zerostart.outputs import write_jpeg, write_json
 from zerostart.tagging.drawn.scenes import SCENE_SIZE, academic_picture, scene
 from zerostart.tagging.drawn.shapes import SHAPES, TAGS
 
@@ -34,14 +35,14 @@ def generate_toolbox(folder: Path, seed: int, per_part: dict[str, int], scenes: 
         objects = [work(index) for index in range(scenes)]
     else:
         # "spawn": a fork would copy the locks of threads that a caller's libraries may hold.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
             objects = list(pool.map(work, range(scenes), chunksize=8))
     write_json(folder / "scenes.json", _coco(objects))
 
 
 def _write_scene(folder: Path, seed: int, index: int) -> Objects:
     pixels, objects = scene(image_rng(seed, index))
-    Image.fromarray(pixels).save(folder / "scenes" / f"{index:05d}.jpg", quality=JPEG_QUALITY)
+    write_jpeg(folder / "scenes" / f"{index:05d}.jpg", Image.fromarray(pixels), JPEG_QUALITY)
     return objects
 
 
