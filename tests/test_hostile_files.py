@@ -10,8 +10,8 @@ from stages import text_embeddings
 from zerostart import comparison
 from zerostart.ablation.params import load_ablation_params
 from zerostart.datasets.cards import load_card
-from zerostart.datasets.importers import read_yolo_names
 from zerostart.datasets.splits import read_split
+from zerostart.datasets.yolo import read_yolo_names
 from zerostart.detector.baseline_config import read_baseline_config
 from zerostart.detector.official.config import read_official_config
 from zerostart.detector_training.run import load_training_params

@@ -40,5 +40,5 @@ def test_a_mark_is_skipped_and_what_is_no_file_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa")
     assert read_text(tmp_path / "a.txt") == "a"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="pipe: not a regular file; annotations are expected there"):
+    with pytest.raises(InputError, match="pipe: is a pipe; a file is expected"):
         read_content(tmp_path / "pipe")

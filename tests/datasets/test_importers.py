@@ -137,7 +137,7 @@ def test_coco_refusals(tmp_path, changes, message):
         ('{"images": [', ": not valid JSON: Expecting value: line 1 column 13"),
         (b'{"images": "\xff"}', ": not UTF-8 text"),
         ("[]", ": input should be an object"),
-        (None, ": no such file; the card says that annotations are there"),
+        (None, ": no such file; annotations are expected there"),
     ],
 )
 def test_coco_malformed_file(tmp_path, content, message):
@@ -149,12 +149,12 @@ def test_coco_malformed_file(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train.txt": None}, "train.txt: cannot be read"),
+        ({"train.txt": None}, "train.txt: no such file"),
         ({"train.txt": b"\xff"}, "train.txt: not UTF-8 text: invalid start byte at byte 0"),
         ({"train.txt": "a\nz\n"}, "train.txt: no image for 'z'; .*images/z.jpg is expected"),
         ({"images/a.jpg": None}, "images: no such folder; the images are expected there"),
         ({"images/a.png": ""}, "images/a.png: a second image with the stem 'a' beside images/a.jpg"),
-        ({"xml/a.xml": None}, "xml/a.xml: cannot be read"),
+        ({"xml/a.xml": None}, "xml/a.xml: no such file"),
         ({"xml/a.xml": "<annotation>"}, "xml/a.xml: not valid XML: no element found"),
         ({"xml/a.xml": xml(size="")}, "xml/a.xml: 'size/width' is missing; a number is expected"),
         (

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from zerostart.datasets.files import read_content
 from zerostart.errors import InputError
+from zerostart.records import checked_json
 
 
 def _whole(value: object) -> object:
@@ -80,9 +80,8 @@ def read_coco_file(path: Path, sizes: bool = True, boxes: bool = True, annotatio
     when an annotation has no image or no category; and when every box lies in [0, 1], which are fractions and not pixels. A
     category that owns nothing while another of its name does is left out (the root category of some exports).
     """
-    content = read_content(path)
     try:
-        coco = CocoFile.model_validate_json(content)
+        coco = CocoFile.model_validate_json(checked_json(path, "annotations are expected there"))
     except ValidationError as error:
         raise InputError(f"{path}: {_explain_json(error)}") from None
     _check_fields(coco, path, sizes, boxes, annotations)

@@ -7,16 +7,12 @@ from pathlib import Path
 
 from zerostart.datasets.pictures import is_picture
 from zerostart.errors import InputError
+from zerostart.records import MOST_JSON, read_bytes
 
 
 def read_content(path: Path, expected: str = "annotations are expected there") -> bytes:
     """The bytes of a regular file without a byte order mark; raises InputError saying what was `expected`."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a regular file; {expected}")
-    try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
+    return read_bytes(path, expected, MOST_JSON).removeprefix(b"\xef\xbb\xbf")
 
 
 def read_text(path: Path, expected: str = "annotations are expected there") -> str:

@@ -3,8 +3,6 @@
 import math
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from zerostart.datasets.cards import SplitFiles
 from zerostart.datasets.coco_file import check_distinct
 from zerostart.datasets.files import files_below, read_lines, read_text
@@ -13,6 +11,7 @@ from zerostart.datasets.image_records import ImageRecord, ObjectRecord
 from zerostart.datasets.pictures import SUFFIXES
 from zerostart.datasets.stems import alike, images_by_stem
 from zerostart.errors import InputError
+from zerostart.records import read_yaml
 
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 """Files of labelling tools with a class name per line, in the order of the indices."""
@@ -162,12 +161,7 @@ def yolo_names(folder: Path, splits: list[SplitFiles], given: list[str] | None) 
 
 def read_yolo_names(path: Path) -> list[str]:
     """The class names of a YOLO data.yaml: a list, or a mapping from the indices 0..n-1."""
-    try:
-        content = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "the card says that the names of the classes are there", foreign=True)
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict) and {str(key) for key in names} == {str(index) for index in range(len(names))}:
         by_index = {str(key): name for key, name in names.items()}

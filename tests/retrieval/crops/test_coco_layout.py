@@ -60,7 +60,7 @@ def test_bad_annotations(tmp_path, changes, message):
 
 
 def test_a_missing_file(tmp_path):
-    assert refusal(tmp_path) == "train.json: cannot be read (No such file or directory); annotations are expected there"
+    assert refusal(tmp_path) == "train.json: no such file; annotations are expected there"
 
 
 def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):

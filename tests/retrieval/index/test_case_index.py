@@ -94,7 +94,7 @@ def test_a_missing_file(folders, name):
         open_index(folders / "one")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": {}, "index": {}}', '{"sha256": {}, "index": 5}'])
+@pytest.mark.parametrize("content", ["[]", "{}", '{"sha256": {}, "index": {}}', '{"sha256": {}, "index": 5}'])
 def test_a_damaged_configuration(folders, content):
     (folders / "one" / CONFIG).write_text(content)
     with pytest.raises(InputError, match=r"config.json: not a configuration as the stage `index` writes it"):
