@@ -180,7 +180,7 @@ def test_no_photos_no_folder_and_a_broken_photo(tmp_path, panels):
     with pytest.raises(InputError, match=r"_imageDANO_original.jpg: not a readable image .* is its annotation"):
         run("crops", tmp_path)
     Image.new("RGB", (60, 40)).save(broken)
-    with pytest.raises(InputError, match=r"_labelDANO_modificado.json: a \w+ reaches to .*; the photo is 60×40 pixels"):
+    with pytest.raises(InputError, match=r"_modificado.json: size 784×588 is annotated, but .* is 60×40; the same size"):
         run("crops", tmp_path)
     assert not (tmp_path / "data/retrieval/crops").exists() and not list((tmp_path / "data").rglob(".tmp*"))
     (tmp_path / "data/raw/panels").rename(tmp_path / "data/raw/other")
