@@ -247,7 +247,5 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, weights,
 
 def test_the_command_ends_with_one_sentence_and_an_exit_code(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["convert", "none.pth", "--config", "none.yml", "--out", str(tmp_path / "out")])
-    with pytest.raises(
-        SystemExit, match=r"^error: none\.yml: cannot be read \(No such file or directory\); a YAML file is expected$"
-    ):
+    with pytest.raises(SystemExit, match=r"^error: none\.yml: no such file; a YAML file is expected$"):
         runpy.run_path(command.__file__, run_name="__main__")

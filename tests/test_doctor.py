@@ -1,6 +1,7 @@
 """The doctor sees what is missing and says what to do about it; it changes nothing."""
 
 import importlib.metadata
+import json
 import sys
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_what_is_there_is_described(checkout):
     Path("data/raw/neu-det").mkdir(parents=True)
     Path("data/raw/neu-det/a.jpg").touch()
     Path("data/baselines/neu-det").mkdir(parents=True)
-    Path("data/baselines/neu-det/config.json").write_text('{"num_queries": 50, "d_model": 64}')
+    about = {"num_queries": 50, "d_model": 64, "model_type": "deimv2", "id2label": {"0": "crazing"}}
+    Path("data/baselines/neu-det/config.json").write_text(json.dumps(about))
     found = findings()
     assert (found["data"].found, found["data"].remedy) == ("data/raw/neu-det: 1 files", None)
     assert (found["baseline"].found, found["baseline"].remedy) == ("data/baselines/neu-det: 50 queries of 64 features", None)

@@ -109,7 +109,7 @@ def test_the_sentences_must_be_there(tmp_path):
     prepare(tmp_path)
     with pytest.raises(InputError, match=r"^data/prompts_expanded\.json: no such file; stage prompts writes it"):
         run_stage("text_embeddings", tmp_path)
-    for content in ("{", '["crack"]', '[{"class": "crack"}]'):
+    for content in ('["crack"]', '[{"class": "crack"}]'):
         (tmp_path / "data/prompts_expanded.json").write_text(content)
         with pytest.raises(InputError, match=r"^data/prompts_expanded\.json: a list of classes with sentences"):
             run_stage("text_embeddings", tmp_path)
@@ -120,7 +120,7 @@ def test_text_embeddings_of_other_classes_are_refused(experiment):
     text = experiment / "data/text_embeddings"
     embeddings = np.load(text / "embeddings.npy")
     text.unlink()
-    with pytest.raises(InputError, match=r"^data/text_embeddings: not readable .*; the stage `text_embeddings` writes it"):
+    with pytest.raises(InputError, match=r"^data/text_embeddings/classes\.json: no such file; the stage `text_emb"):
         run_stage("warmup", experiment)
     text.mkdir()
     np.save(text / "embeddings.npy", embeddings)
@@ -141,18 +141,18 @@ def test_text_embeddings_of_other_classes_are_refused(experiment):
 
 def test_stages_out_of_order_are_refused(experiment):
     for missing, stage in itertools.pairwise(("warmup", "head_tuning", "decoder_tuning", "evaluate")):
-        with pytest.raises(InputError, match=f"^models/{missing}: not a readable fusion checkpoint"):
+        with pytest.raises(InputError, match=f"^models/{missing}/fusion.json: no such file; not a readable fusion checkpoint"):
             run_stage(stage, experiment)
 
 
 KILLED = """
 import os, runpy, signal, sys
-from zerostart import fusion_checkpoint, refinement
+from zerostart.method import checkpoint, training
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def kill_in_the_second_epoch(*arguments, run=refinement._mean_losses, epochs=[], **options):
+def kill_in_the_second_epoch(*arguments, run=training._mean_losses, epochs=[], **options):
     epochs.append(1)
     return run(*arguments, **options) if len(epochs) < 3 else kill()  # epoch 0, 1, 2
 
@@ -161,9 +161,9 @@ def kill_after_half_a_file(tensors, path):
     kill()
 
 if sys.argv[2] == "epoch":
-    refinement._mean_losses = kill_in_the_second_epoch
+    training._mean_losses = kill_in_the_second_epoch
 else:
-    fusion_checkpoint.save_file = kill_after_half_a_file
+    checkpoint.save_file = kill_after_half_a_file
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 

@@ -16,7 +16,7 @@ CARD = (ROOT / "data/tags/toolbox.yaml").read_text()
 PARAMS = yaml.safe_load((ROOT / "pipelines/tagging/params.yaml").read_text())["datasets"]["toolbox"]
 
 
-@pytest.mark.parametrize("path", ["../../../etc", "/etc", "a/../../b", "a\0b"])
+@pytest.mark.parametrize("path", ["../../../etc", "/etc", "a/../../b"])
 def test_a_card_cannot_leave_the_folder_of_its_data(tmp_path, path):
     card = yaml.safe_load(CARD)
     card["academic"]["path"] = card["real"][0]["path"] = path

@@ -56,15 +56,15 @@ def test_two_runs_give_the_same_bytes(finished, tmp_path):
 def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, monkeypatch):
     write_toy(tmp_path)
     run_stage("images", tmp_path)
-    save = training.TrainingState.save
+    save = training.save_training
 
-    def killed(state, path, settings, scaler):
-        save(state, path, settings, scaler)
-        if len(state.history) == 2:
+    def killed(path, settings, parts, values):
+        save(path, settings, parts, values)
+        if len(values["history"]) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.TrainingState, "save", killed)
+        patch.setattr(training, "save_training", killed)
         with pytest.raises(KeyboardInterrupt):
             run_stage("base", tmp_path)
     assert not (tmp_path / "models/tagging/toy/standard").exists()
@@ -82,14 +82,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, monke
 def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch):
     write_toy(tmp_path)
     run_stage("images", tmp_path)
-    save = training.TrainingState.save
+    save = training.save_training
 
-    def killed(state, path, settings, scaler):
-        save(state, path, settings, scaler)
+    def killed(path, settings, parts, values):
+        save(path, settings, parts, values)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.TrainingState, "save", killed)
+        patch.setattr(training, "save_training", killed)
         with pytest.raises(KeyboardInterrupt):
             run_stage("base", tmp_path)
     for change, name in (
@@ -134,14 +134,14 @@ def test_adaptation_does_not_go_on_from_another_base(finished, tmp_path, monkeyp
     write_toy(tmp_path)
     run_stage("images", tmp_path)
     shutil.copytree(finished / "models/tagging/toy/standard", tmp_path / "models/tagging/toy/standard")
-    save = training.TrainingState.save
+    save = training.save_training
 
-    def killed(state, path, settings, scaler):
-        save(state, path, settings, scaler)
+    def killed(path, settings, parts, values):
+        save(path, settings, parts, values)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.TrainingState, "save", killed)
+        patch.setattr(training, "save_training", killed)
         with pytest.raises(KeyboardInterrupt):
             run_stage("adaptation", tmp_path)
     weights = tmp_path / "models/tagging/toy/standard/model.safetensors"
@@ -267,7 +267,7 @@ def test_threshold_zero_gives_every_tag_and_names_the_view(finished):
     [
         (["missing.png"], "no such file or folder"),
         (["empty"], "no image in it"),
-        (["data/raw/toy/photos.csv"], "photos.csv: not an image"),
+        (["data/raw/toy/photos.csv"], "photos.csv: not a readable image"),
         (["data/raw/toy/photos", "--threshold", "1.5"], "--threshold 1.5; a number in 0..1"),
         (["data/raw/toy/photos", "--models", "models/other"], "no readable rules"),
     ],
