@@ -195,7 +195,7 @@ def test_every_number_has_bounds(tmp_path, name):
     if name == "seed":  # which PyYAML itself does not write
         text = (ROOT / "params.yaml").read_text().replace("seed: 0", f"seed: {'9' * 4000}")
         (tmp_path / "params.yaml").write_text(text)
-        with pytest.raises(InputError, match=r"the number 9+…9+ in line 5 is too large"):
+        with pytest.raises(InputError, match=r"the number 9+…9+ in line 10 is too large"):
             load_params(tmp_path / "params.yaml")
     else:
         assert message(tmp_path, **{name: TOO_LARGE[name]}).startswith(f"parameter '{name.replace('__', '.')}' is ")
