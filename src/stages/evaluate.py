@@ -7,6 +7,7 @@ its last steps, so that it can be told what each step gains. The thresholds of t
 import hashlib
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from zerostart.datasets.pictures import open_rgb
@@ -27,6 +28,7 @@ METRICS, PLOTS, TEST = Path("metrics"), Path("plots"), Path("data/coco/test.json
 
 def main() -> str:
     params = load_params()
+    torch.set_num_threads(1)  # the same sums on any number of cores
     val, test = (load_split(name, params) for name in ("val", "test"))
     critical = test.ground_truth["info"]["critical"]
     reports = {}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import class_cosines, class_embeddings, load_text_encoder
@@ -15,6 +16,7 @@ SENTENCES = Path("data/prompts_expanded.json")
 
 def main() -> str:
     params = load_params()
+    torch.set_num_threads(1)  # the same sums on any number of cores
     sentences = _read_sentences()
     embeddings = class_embeddings(load_text_encoder(params.text_encoder), sentences)
     with stage_folder("data/text_embeddings") as folder:

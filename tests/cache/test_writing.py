@@ -31,7 +31,8 @@ def split(tmp_path_factory):
 
 @torch.inference_mode()
 def forward(detector, split, axes=()):
-    """The detector's own outputs for the batches that the cache is made of."""
+    """The detector's own outputs for the batches that the cache is made of, on one thread as there."""
+    torch.set_num_threads(1)
     coco, folder = split
     batches = image_batches(coco, folder, SIZE, BATCH)
     outputs = [detector(pixel_values=pixel_values(batch.flip(axes))) for batch in batches]

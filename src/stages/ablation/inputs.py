@@ -6,6 +6,7 @@ The checked splits, the detector's features, and the class embeddings of every p
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zerostart.ablation.control_texts import CONTROLS, random_words
 from zerostart.ablation.params import AblationParams, dataset_argument, load_ablation_params
@@ -26,6 +27,7 @@ def main() -> str:
     dataset = dataset_argument()
     params, card = load_ablation_params(), load_card(dataset)
     raw = Path("data/raw") / dataset
+    torch.set_num_threads(1)  # the same sums on any number of cores; the detector sees batches side by side
     texts = embed_texts(card, params)
     cocos = build_splits(card, raw)
     detector = load_detector(f"data/baselines/{dataset}", card.classes)

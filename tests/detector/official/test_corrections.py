@@ -1,6 +1,8 @@
 """With its corrections the detector computes what the official code computes; without any of them it does not."""
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -133,3 +135,24 @@ def test_query_positions_are_those_of_the_initial_boxes_in_every_layer():
 def test_the_port_itself_embeds_the_refined_boxes():
     seen, _ = query_positions(tiny_detector(corrected=False), random_pixels())
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_two_threads_in_one_detector_keep_their_query_positions_apart():
+    model, inputs = tiny_detector(), [random_pixels(seed=seed) for seed in (0, 1)]
+    both_here, waited = threading.Barrier(2, timeout=60), threading.local()
+
+    def meet(*_) -> None:  # both threads stand before their first embedding of positions
+        if not getattr(waited, "once", False):
+            waited.once = True
+            both_here.wait()
+
+    def look(pixels: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return model(pixel_values=pixels).logits
+
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        alone = [pool.submit(look, pixels).result() for pixels in inputs]
+        hook = model.model.decoder.query_pos_head.register_forward_pre_hook(meet)
+        together = list(pool.map(look, inputs))
+        hook.remove()
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))

@@ -1,5 +1,7 @@
 """What the `transformers` port of DEIMv2 computes differently from the official code for the same weights, corrected."""
 
+import threading
+
 from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 from transformers.activations import ACT2CLS
@@ -31,15 +33,18 @@ def follow_official_code(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDete
 
 
 def _embed_initial_positions(model: Deimv2ForObjectDetection) -> None:
-    first: list[Tensor] = []
+    passing = threading.local()  # several threads may call one detector, each with images of its own
     decoder = model.model.decoder
-    decoder.register_forward_pre_hook(lambda *_: first.clear())
+
+    def forget(*_) -> None:
+        passing.first = None
 
     def reuse_first(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
-        if not first:
-            first.append(output)
-        return first[0]
+        if passing.first is None:
+            passing.first = output
+        return passing.first
 
+    decoder.register_forward_pre_hook(forget)
     decoder.query_pos_head.register_forward_hook(reuse_first)
 
 
