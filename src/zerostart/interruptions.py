@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-INTERVAL = 1.0
+INTERVAL = 0.25
 """Seconds between two looks at DVC's process."""
 
 

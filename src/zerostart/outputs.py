@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from PIL import Image
 
 from zerostart.errors import InputError
 
+PATIENCE = 5.0
+"""Seconds that a writer waits for another of the same folder: a stage whose DVC was killed needs a moment to end."""
 MARKER = ".zerostart"
 """Lies in every folder that a command wrote and names its files, one a line: only such a folder is ever replaced."""
 
@@ -159,6 +162,7 @@ def _lock_of(path: Path) -> Path:
 def only_writer(path: Path) -> Iterator[None]:
     """Hold the lock on `path`, which the system frees with the process; InputError names the process that holds it already."""
     lock = _lock_of(path)
+    until = time.monotonic() + PATIENCE
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -166,6 +170,9 @@ def only_writer(path: Path) -> Iterator[None]:
         except (BlockingIOError, PermissionError):
             writer = os.read(descriptor, 20).decode() or "another"
             os.close(descriptor)
+            if time.monotonic() < until:
+                time.sleep(0.05)
+                continue
             raise InputError(f"{path}: process {writer} is writing it; wait for it, or end it first") from None
         with suppress(FileNotFoundError):
             if os.stat(lock).st_ino == os.fstat(descriptor).st_ino:
