@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import psutil
 import pytest
@@ -52,6 +53,7 @@ def test_a_defect_is_not_disguised(defect):
         (RuntimeError("write error in x: 905 != 1664 (File too large)"), "error: File too large"),
         (ValueError("Error while serializing: I/O error: No space (os error 28)"), "error: No space left on device"),
         (RuntimeError("[enforce fail] . unexpected pos 128 vs 0"), "error: only a part could be written, as on a full disk"),
+        (BrokenProcessPool("terminated abruptly"), "error: a process that it started was ended from outside"),
         (MemoryError("Unable to allocate 7 TiB"), "error: not enough memory (Unable to allocate 7 TiB)"),
     ],
 )
@@ -95,6 +97,18 @@ def test_a_stage_that_is_told_to_end_leaves_nothing(tmp_path, number):
     _, said = process.communicate()
     assert (process.returncode, said.count("\n")) == (130, 1)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_behind_another_exception_is_what_is_told():
+    def stage():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "toy.journal")
+        finally:
+            raise RuntimeError("did not possess lock")
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code == "error: toy.journal: No space left on device"
 
 
 POOL = """

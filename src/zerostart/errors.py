@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 
 from zerostart.interruptions import end_with_dvc, terminate_like_interrupt
 
@@ -69,6 +70,8 @@ def run_stage(main: Callable[[], str]) -> None:
         sys.exit("error: what reads the output was closed before the end")
     except OSError as error:
         sys.exit(f"error: {printable(_described(error))}")
+    except BrokenProcessPool:
+        sys.exit("error: a process that it started was ended from outside, as by a machine short of memory; run it again")
     except MemoryError as error:
         sys.exit(f"error: not enough memory ({error or 'no size given'}); a smaller batch_size or a larger machine is expected")
     except Exception as error:
@@ -85,7 +88,15 @@ def _described(error: OSError) -> str:
 
 
 def _native(error: Exception) -> str | None:
-    """A failure of the disk that a native library (safetensors, FAISS, PyTorch) reports as an exception of its own, or None."""
+    """A failure of the disk that a library reports as an exception of its own, or hides behind one, or None.
+
+    For example safetensors, FAISS and PyTorch; Optuna's journal, whose lock then cannot be given back.
+    """
+    before = error.__context__
+    while before is not None:
+        if isinstance(before, OSError) and before.errno in NATIVE:
+            return printable(_described(before))
+        before = before.__context__
     message = str(error)
     reasons = [os.strerror(code) for code in NATIVE if os.strerror(code) in message or f"os error {code})" in message]
     if "unexpected pos" in message:  # torch.save compares what it has written with what there is, and names no reason

@@ -13,7 +13,7 @@ from targets import TARGETS, Target
 
 ENDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 REFUSED = "exists and is not empty; a new folder is expected"
-"""What `predict` and `export` say when they were killed after their folder was in its place."""
+"""What `predict` and `export` say when they were killed after their folder was in its place, or not at all."""
 
 FORKING = {"ablation.grid"}
 """Its processes outlive a SIGKILL of the one that started them (zerostart/ablation/grid.py); what they write is right."""
@@ -127,7 +127,7 @@ def attempt(trial: Trial, place: Path, world: World) -> Outcome:
     first = run(target, place, trial.fault, trial.usual.ended.seconds)
     problems = _of_the_fault(first, read_tree(place), expected, target)
     second = run(target, place)
-    if second.code and not (REFUSED in second.err and first.struck):
+    if second.code and not (REFUSED in second.err and target.command):
         problems.append(f"the same command then ends with {second.code}: {second.err[-1500:]}")
     elif not target.told:
         problems += _differences(read_tree(place), expected)
