@@ -60,6 +60,8 @@ def _child(target: Target, folder: Path, fault: Fault | None, pipes: list[int]) 
     out, err, report = pipes
     os.dup2(out, 1)
     os.dup2(err, 2)
+    # The parent's may write to a file, which can seek; a pipe cannot.
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     os.chdir(folder)
     sys.argv = [target.name, *target.arguments]
