@@ -23,6 +23,7 @@ from zerostart.outputs import (
     reserve,
     rounded,
     stage_folder,
+    write_array,
     write_csv,
     write_jpeg,
     write_json,
@@ -318,6 +319,23 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
     try:
         with pytest.raises(OSError, match="File too large"):
             write_jpeg(tmp_path / "cut.jpg", picture, 90)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(10016, dtype=np.float32), np.ones((3, 0)), np.float64(2), np.asfortranarray(np.eye(40))]
+)
+def test_an_array_is_written_whole_or_not_at_all(tmp_path, array):
+    """The bytes of `np.save`; which takes no notice where the last of 40,192 bytes fail."""
+    np.save(tmp_path / "expected.npy", array)
+    write_array(tmp_path / "found.npy", array)
+    assert (tmp_path / "found.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+    limits, whole = resource.getrlimit(resource.RLIMIT_FSIZE), (tmp_path / "expected.npy").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole - 4, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_array(tmp_path / "cut.npy", array)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -7,7 +7,7 @@ import torch
 
 from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import class_cosines, class_embeddings, load_text_encoder
-from zerostart.outputs import stage_folder, write_csv, write_json
+from zerostart.outputs import stage_folder, write_array, write_csv, write_json
 from zerostart.params import load_params
 from zerostart.records import read_json
 
@@ -20,7 +20,7 @@ def main() -> str:
     sentences = _read_sentences()
     embeddings = class_embeddings(load_text_encoder(params.text_encoder), sentences)
     with stage_folder("data/text_embeddings") as folder:
-        np.save(folder / "embeddings.npy", embeddings, allow_pickle=False)
+        write_array(folder / "embeddings.npy", embeddings)
         write_json(folder / "classes.json", list(sentences))
     _write_cosines(list(sentences), class_cosines(embeddings))
     count, size = embeddings.shape

@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from zerostart.errors import InputError
@@ -185,6 +186,22 @@ def only_writer(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def write_array(path: str | Path, array: np.ndarray) -> None:
+    """Write a .npy file whole, or raise OSError.
+
+    Given a real file, NumPy overlooks that its last few thousand bytes were not taken: on a full disk a part of an array
+    would pass for the whole. So it is given something that can only be written to.
+    """
+    with open(path, "wb") as file:
+        np.save(_Pipe(file.write), array, allow_pickle=False)
+
+
+class _Pipe(NamedTuple):
+    """All that NumPy needs of a file."""
+
+    write: Callable[[bytes], int]
 
 
 def write_jpeg(path: str | Path, image: Image.Image, quality: int) -> None:

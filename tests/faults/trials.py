@@ -83,7 +83,8 @@ def build(folder: Path) -> World:
             for path in sorted((folder / "data/raw/synthetic/images").iterdir())[:3]:
                 shutil.copy(path, folder / "shown")  # for `predict`
                 after[f"shown/{path.name}"] = path.read_bytes()
-        usual.append(Usual(target, {name: after[name] for name in after.keys() - before.keys() if "shown/" not in name}, ended))
+        made = {name: after[name] for name in sorted(after.keys() - before.keys()) if "shown/" not in name}  # in one order
+        usual.append(Usual(target, made, ended))
         if target.command:
             for name in sorted(usual[-1].made, reverse=True):
                 path = folder / name
@@ -108,7 +109,8 @@ def _fault(usual: Usual, rng: random.Random) -> Fault:
         return Fault(kind, rng.random(), rng.choice(ENDS))
     if "write" in kind:
         sizes = [len(content) for content in usual.made.values() if content] or [1]
-        return Fault(kind, rng.randrange(rng.choice(sizes)))
+        size = rng.choice(sizes)  # half of them in the last bytes, which a library may still hold when it is done
+        return Fault(kind, rng.choice([rng.randrange(size), size - 1 - rng.randrange(min(size, 4096))]))
     return Fault(kind, rng.randint(1, max(1, usual.ended.operations)))
 
 

@@ -20,7 +20,7 @@ from zerostart.device import default_device
 from zerostart.errors import run_stage
 from zerostart.language.prompts import PROMPT_SETS, expand_prompts, load_prompts
 from zerostart.language.text_encoders import class_embeddings, load_text_encoder
-from zerostart.outputs import stage_folder, write_json
+from zerostart.outputs import stage_folder, write_array, write_json
 
 
 def main() -> str:
@@ -39,7 +39,7 @@ def main() -> str:
                 write_view(folder / "features" / view_name(split, view), detector, coco, raw, FLIPS[view])
         (folder / "texts").mkdir()
         for name, embeddings in texts.items():
-            np.save(folder / "texts" / f"{name}.npy", embeddings.astype(np.float32))
+            write_array(folder / "texts" / f"{name}.npy", embeddings.astype(np.float32))
     return f"data/ablation/{dataset}/inputs: {len(texts)} sets of class embeddings"
 
 

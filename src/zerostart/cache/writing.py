@@ -14,7 +14,7 @@ from transformers import Deimv2ForObjectDetection
 from zerostart.detector.mirror import mirrored
 from zerostart.detector.model import look
 from zerostart.detector.pixels import image_batches, pixel_values
-from zerostart.outputs import reserve
+from zerostart.outputs import reserve, write_array
 from zerostart.prefetch import in_order
 
 AT_ONCE = 8
@@ -38,7 +38,7 @@ def write_view(
     device = next(model.parameters()).device
     size, count = model.config.eval_size[0], len(coco["images"])
     image_id = np.array([image["id"] for image in coco["images"]], dtype=np.int64)
-    np.save(folder / "image_id.npy", image_id)
+    write_array(folder / "image_id.npy", image_id)
     shapes = {"hidden": model.config.d_model, "logits": model.config.num_labels, "boxes": 4}
     arrays = {
         name: np.lib.format.open_memmap(

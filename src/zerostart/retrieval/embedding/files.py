@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zerostart.errors import InputError
-from zerostart.outputs import stage_folder, write_json
+from zerostart.outputs import stage_folder, write_array, write_json
 from zerostart.records import read_json
 
 FOLDER = "data/retrieval/embeddings"
@@ -29,7 +29,7 @@ def write_embeddings(embeddings: Embeddings, folder: str | Path = FOLDER) -> Non
     """Write a folder, atomically."""
     with stage_folder(folder) as temporary:
         for name in ("images", "texts", "probe"):
-            np.save(temporary / f"{name}.npy", getattr(embeddings, name), allow_pickle=False)
+            write_array(temporary / f"{name}.npy", getattr(embeddings, name))
         write_json(temporary / "about.json", {"embedder": embeddings.embedder})
 
 

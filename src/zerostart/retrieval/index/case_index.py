@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from zerostart.errors import InputError
-from zerostart.outputs import stage_folder, write_json
+from zerostart.outputs import stage_folder, write_array, write_json
 from zerostart.records import read_json
 from zerostart.retrieval.params import IndexParams
 from zerostart.retrieval.tables import read_table, write_table
@@ -98,7 +98,7 @@ class CaseIndex:
         with stage_folder(folder) as temporary:
             faiss.write_index(self.vectors, str(temporary / VECTORS))
             write_table(temporary / CASES, self.cases)
-            np.save(temporary / PROBE, self.probe, allow_pickle=False)
+            write_array(temporary / PROBE, self.probe)
             sums = {name: _sha256(temporary / name) for name in (VECTORS, CASES, PROBE)}
             write_json(temporary / CONFIG, {"sha256": sums, "index": self.params.model_dump(), **self.about})
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zerostart.errors import InputError
+from zerostart.outputs import write_array
 from zerostart.records import read_json
 
 SPLITS = ("train", "val", "test")
@@ -76,7 +77,7 @@ def write_index(
 ) -> None:
     """Write what stands beside pixels.bin."""
     for name, array in (("shapes", shapes), ("targets", targets), ("areas", areas), ("splits", splits.astype(np.uint8))):
-        np.save(folder / f"{name}.npy", array)
+        write_array(folder / f"{name}.npy", array)
     (folder / "index.json").write_text(json.dumps({"names": list(names), "tags": list(tags)}, indent=1) + "\n")
 
 
