@@ -49,13 +49,13 @@ def run_stage(main: Callable[[], str]) -> None:
     code 1; Ctrl-C and SIGTERM one line and exit code 130, after everything half-written was removed. Anything else keeps its
     traceback: it is a defect of ours.
     """
-    terminate_like_interrupt()
-    end_with_dvc()
     started = time.monotonic()
-    for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     try:
+        terminate_like_interrupt()
+        end_with_dvc()
+        for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
+            if getattr(stream, "errors", None) != "backslashreplace" and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         line = main()
         seconds = time.monotonic() - started
         print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)

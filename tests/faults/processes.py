@@ -39,7 +39,10 @@ def run(target: Target, folder: Path, fault: Fault | None = None, usual: float =
     pipes = [os.pipe() for _ in ("out", "err", "report")]  # not files: a limit on their size would hold for them as well
     process = os.fork()
     if process == 0:
-        _child(target, folder, fault, [write for _, write in pipes])
+        try:
+            _child(target, folder, fault, [write for _, write in pipes])
+        finally:
+            os._exit(1)  # whatever happens, the child is not to go on as the parent
     for _, write in pipes:
         os.close(write)
     if fault and fault.kind == "moment":
@@ -60,8 +63,9 @@ def _child(target: Target, folder: Path, fault: Fault | None, pipes: list[int]) 
     out, err, report = pipes
     os.dup2(out, 1)
     os.dup2(err, 2)
-    # The parent's may write to a file, which can seek; a pipe cannot.
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    # As the interpreter opens them; the parent's may write to a file, which can seek, and a pipe cannot.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     os.chdir(folder)
     sys.argv = [target.name, *target.arguments]
