@@ -156,6 +156,7 @@ def test_stages_come_after_those_whose_outputs_they_read():
     [
         ("dent,0.275262", "dent,0.275261", True),
         ("| dent | 0.2753 |", "| dent | 0.2754 |", True),
+        ("0.9078", "0.9077", True),
         ("0.2753", "0.2755", False),
         ("12345.6", "12346.1", True),
         ("12345.6", "12348.1", False),
