@@ -39,7 +39,7 @@ retrieval: $(INSTALLED)
 	dvc repro pipelines/retrieval/dvc.yaml
 
 test: $(INSTALLED) lint
-	pytest -q
+	pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 # Fifty of them are among the tests.
 faults: $(INSTALLED)
