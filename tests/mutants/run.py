@@ -25,8 +25,6 @@ class Mutation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     file: str
-    also: str | None = None
-    """A folder to which the line may have moved."""
     old: str
     """What is replaced; it occurs once in the file, or `nth` says which."""
     new: str
@@ -37,13 +35,11 @@ class Mutation(BaseModel):
 
     def applied(self, copy: Path) -> tuple[Path, str]:
         """The file and its mutated text; raises ValueError where the line is not the only one."""
-        paths = [copy / self.file, *(sorted((copy / self.also).rglob("*.py")) if self.also else [])]
-        found = [(path, path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
-        found = [(path, text) for path, text in found if self.old in text]
-        count = sum(text.count(self.old) for _, text in found)
-        if not found or (count != 1 and self.nth is None):
+        path = copy / self.file
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        count = text.count(self.old)
+        if not count or (count != 1 and self.nth is None):
             raise ValueError(f"{self.file}: {self.old!r} occurs {count} times")
-        path, text = found[0]
         parts = text.split(self.old)
         nth = self.nth or 1
         return path, self.old.join(parts[:nth]) + self.new + self.old.join(parts[nth:])
