@@ -18,6 +18,13 @@ def test_a_stage_prints_its_line(capsys):
     assert capsys.readouterr() == ("models/warmup: epoch 3 chosen\n", "")
 
 
+def test_a_command_that_prints_by_itself_adds_no_line(capsys, monkeypatch):
+    now = iter([100.0, 112.4])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    run_stage(lambda: print("{}"))
+    assert capsys.readouterr() == ("{}\n", "")
+
+
 def test_what_takes_a_while_says_how_long_it_took(capsys, monkeypatch):
     now = iter([100.0, 112.4])
     monkeypatch.setattr("time.monotonic", lambda: next(now))

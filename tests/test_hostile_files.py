@@ -30,6 +30,7 @@ from zerostart.staleness import read_lock
 from zerostart.sweeps.space import load_sweep
 from zerostart.tagging.answer.rules import load_rules
 from zerostart.tagging.cards import load_tag_card
+from zerostart.tagging.engine.model import load_engine
 from zerostart.tagging.params import load_tagging_params
 from zerostart.tagging.pictures.store import open_store
 
@@ -45,6 +46,7 @@ JSON_READERS = {
     f"x/{CONFIG}": lambda: open_index("x"),
     "x/rules.json": lambda: load_rules("x"),
     "x/index.json": lambda: open_store("x", ["a"]),
+    "engine/config.json": lambda: load_engine("engine", ("a",)),
 }
 YAML_READERS = {
     "params.yaml": load_params,

@@ -82,6 +82,11 @@ def hostile():
             csv.writer(file, lineterminator="\n").writerows(rows)
 
 
+def hostile_pictures():
+    """A picture is called like that, one of ours is missing."""
+    Path("plots/images/won.png").rename('plots/images/"><img src=x onerror=alert(1)>.png')
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
@@ -105,6 +110,7 @@ def repository(tmp_path_factory):
         commit("hostile", hostile)
         commit("hostile-better", hostile, better)
         commit("other-objects", replace(OBJECTS_FILE, "images/", "../../"))
+        commit("hostile-pictures", hostile_pictures)
         commit("same")
         git("checkout", "-q", "same")
     return folder
@@ -156,6 +162,15 @@ def test_html_and_markdown_in_names_stay_text(run):
     assert page.count("<script") == page.count("</script>") > 5
     assert "<img src=x" not in text and "@all" not in text and "*b*" not in text
     assert "&#60;/script&#62;&#60;img src=x onerror=alert(1)&#62; &#42;b&#42; &#64;all &#96;c&#96;" in text
+
+
+def test_names_of_another_revision_s_pictures_are_not_written(run):
+    _, _, folder = run("main", "hostile-pictures")
+    page = (folder / "index.html").read_text()
+    page = page[page.index("\n<body>\n<article") :]
+    assert "onerror" not in page and 'src="static/hostile-pictures_plots_images_lost.png"' in page
+    assert 'src="static/main_plots_images_won.png"' in page and "hostile-pictures_plots_images_won" not in page
+    assert not [path for path in folder.rglob("*") if "onerror" in path.name]
 
 
 def test_a_table_of_objects_cannot_name_files_elsewhere(run):

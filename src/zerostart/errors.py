@@ -42,8 +42,8 @@ def printable(text: str, most: int = LONGEST) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def run_stage(main: Callable[[], str]) -> None:
-    """Run a stage or a command, print its line and how long it took.
+def run_stage(main: Callable[[], str | None]) -> None:
+    """Run a stage or a command, print its line, if it has one, and how long it took.
 
     Bad input (:class:`InputError`) and surroundings that do not hold (disk, memory, a closed pipe) become one sentence and exit
     code 1; Ctrl-C and SIGTERM one line and exit code 130, after everything half-written was removed. Anything else keeps its
@@ -58,7 +58,9 @@ def run_stage(main: Callable[[], str]) -> None:
                 stream.reconfigure(errors="backslashreplace")
         line = main()
         seconds = time.monotonic() - started
-        print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
+        if line is not None:
+            print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
+        sys.stdout.flush()
     except InputError as error:
         sys.exit(f"error: {printable(str(error))}")
     except KeyboardInterrupt:

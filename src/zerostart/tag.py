@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, run_stage
 from zerostart.outputs import rounded
 from zerostart.tagging.answer.tagger import Answer, Tagger
 from zerostart.tagging.pictures.decoding import UnreadableError, decode
@@ -13,6 +13,7 @@ from zerostart.tagging.pictures.sources import images_in
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Print the answers as they are, for other programs too: nothing is added about the time that it took."""
     options = _parser().parse_args(arguments)
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise InputError(f"--threshold {options.threshold:g}; a number in 0..1 is expected")
@@ -67,7 +68,4 @@ def _plain(answer: Answer) -> dict:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_stage(main)

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from zerostart.datasets.cards import Card
 from zerostart.datasets.duplicates import check_one_split_only, repeated
+from zerostart.datasets.files import check_inside
 from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_files import ImageFile, check_annotated_size, read_image_files
 from zerostart.datasets.image_records import ImageRecord, ObjectRecord
@@ -85,13 +86,11 @@ def _check_images(records: Records, folder: Path) -> None:
         if not images:
             raise InputError(f"{folder}: split '{split}' has no images; at least one is expected")
         for image in images:
-            path = PurePosixPath(image.file_name)
-            if path.is_absolute() or ".." in path.parts:
-                raise InputError(f"{image.source}: image '{path}'; a path inside {folder} is expected")
+            check_inside(image.file_name, folder, image.source)
             if image.file_name in split_of:
                 raise InputError(
-                    f"{image.source}: image '{path}' is in split '{split_of[image.file_name]}' and again in split '{split}'; "
-                    f"each image is expected once"
+                    f"{image.source}: image '{image.file_name}' is in split '{split_of[image.file_name]}' and again in split "
+                    f"'{split}'; each image is expected once"
                 )
             split_of[image.file_name] = split
 

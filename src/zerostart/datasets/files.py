@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from zerostart.datasets.pictures import is_picture
 from zerostart.errors import InputError
@@ -51,6 +51,13 @@ def spelled(folder: Path, name: str) -> str:
             except (OSError, ValueError):  # too long a name, or a null character
                 return name
     return name
+
+
+def check_inside(name: str, folder: Path, source: str) -> None:
+    """Raises InputError, naming the record, unless a picture's path stays below the folder that it starts from."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{source}: image '{name}'; a path inside {folder} is expected")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -13,6 +13,8 @@ from zerostart.vega import PAGE, draw
 
 CONFUSION, PRECISION = "confusion_refined", "average_precision"
 """Names of plots in dvc.yaml."""
+PICTURES = ("plots/images/won.png", "plots/images/lost.png")
+"""Of the whole folder DVC would write the names of another revision's files into its page as they are."""
 AP_CHANGE = Path(__file__).with_name("ap_change.json")
 
 START = "\n</head>\n<body>\n"
@@ -86,7 +88,7 @@ def harmless(page: str) -> str:
 
 def write_page(revisions: list[Revision], plots: list[str], folder: Path, report: str) -> None:
     """Write index.html, DVC's page of the named plots and of what was won and lost, with the report (HTML) on top."""
-    targets = [*(f"dvc.yaml::{name}" for name in plots), "plots/images"]
+    targets = [*(f"dvc.yaml::{name}" for name in plots), *PICTURES]
     run_dvc("plots", "diff", "-o", str(folder), "--targets", *targets, "--", *[revision.name for revision in revisions])
     page = folder / "index.html"
     if not page.is_file():  # DVC writes none without plots

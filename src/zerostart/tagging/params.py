@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, Rate, Samples, read_params
 from zerostart.errors import InputError
@@ -33,6 +33,65 @@ class DataParams(FrozenModel):
         return self
 
 
+MOST_WEIGHTS = 2_000_000_000
+"""Of a model: the largest published ConvNeXt has 850 million."""
+
+
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("an odd number is expected")
+    return size
+
+
+Blocks = Annotated[Integer, Field(ge=0, le=200)]
+Width = Annotated[Integer, Field(ge=8, le=8192)]
+Kernel = Annotated[Integer, Field(ge=1, le=31), AfterValidator(_odd)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class ModelOptions(FrozenModel):
+    """The arguments of timm's ConvNeXt that shape it; only those that are given are passed on (and written)."""
+
+    depths: tuple[Blocks, Blocks, Blocks, Blocks] = (0, 0, 0, 0)
+    """Blocks of each stage."""
+    dims: tuple[Width, Width, Width, Width] = (8, 8, 8, 8)
+    """Channels of each stage."""
+    norm_layer: Literal["batchnorm2d", "groupnorm1", "layernorm", "layernorm2d", "rmsnorm2d", "simplenorm2d"] | None = None
+    conv_mlp: Flag = False
+    """Two 1×1 convolutions instead of linear layers, as batchnorm2d and groupnorm1 need them."""
+    ls_init_value: Annotated[Positive, Field(le=1000)] | None = None
+    """Layer scale at the start."""
+    global_pool: Literal["avg", "max", "avgmax"] = "avg"
+    kernel_sizes: Annotated[
+        tuple[Kernel, Kernel, Kernel, Kernel], BeforeValidator(lambda size: (size,) * 4 if isinstance(size, int) else size)
+    ] = (7, 7, 7, 7)
+    patch_size: Literal[1, 2, 4] = 4
+    stem_type: Literal["patch", "overlap", "overlap_tiered", "overlap_act"] = "patch"
+    output_stride: Literal[8, 16, 32] = 32
+    norm_eps: Annotated[Positive, Field(le=1)] | None = None
+    act_layer: Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "hard_swish", "mish"] = "gelu"
+    conv_bias: Flag = True
+    use_grn: Flag = False
+    head_init_scale: Annotated[Positive, Field(le=1000)] = 1.0
+    head_norm_first: Flag = False
+    head_hidden_size: Annotated[Integer, Field(ge=1, le=8192)] | None = None
+    drop_rate: Share = 0.0
+    drop_path_rate: Share = 0.0
+
+    @model_validator(mode="after")
+    def _make_a_model(self) -> Self:
+        weights = sum(8 * depth * width**2 for depth, width in zip(self.depths, self.dims, strict=True))
+        if weights > MOST_WEIGHTS:
+            raise ValueError(f"depths and dims make {weights:,} weights; at most {MOST_WEIGHTS:,} are expected")
+        if self.norm_layer in ("batchnorm2d", "groupnorm1") and not self.conv_mlp:
+            raise ValueError(f"norm_layer {self.norm_layer} needs conv_mlp: true")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _given(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialized(self).items() if key in self.model_fields_set}
+
+
 class ModelParams(FrozenModel):
     """The ConvNeXt."""
 
@@ -40,8 +99,8 @@ class ModelParams(FrozenModel):
     """A ConvNeXt of timm, with the tag of its weights where it has several (`convnext_base.fb_in22k_ft_in1k`)."""
     weights: Name
     """`random`, `pretrained` (timm fetches them), or the path of such a model's `model.safetensors`."""
-    options: dict[Name, Any]
-    """Further arguments of timm's ConvNeXt, such as depths, dims, norm_layer or global_pool; none for published weights."""
+    options: ModelOptions
+    """Further arguments of timm's ConvNeXt; none for published weights."""
 
 
 class PhaseParams(FrozenModel):

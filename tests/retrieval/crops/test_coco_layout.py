@@ -59,6 +59,12 @@ def test_bad_annotations(tmp_path, changes, message):
     assert message in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["../other.jpg", "a/../../../x.jpg"])
+def test_a_photo_elsewhere(tmp_path, name):
+    write(tmp_path, images=[{"id": 7, "file_name": name}])
+    assert refusal(tmp_path).startswith(f"train.json, image 7: image 'images/{name}'; a path inside")
+
+
 def test_a_missing_file(tmp_path):
     assert refusal(tmp_path) == "train.json: no such file; annotations are expected there"
 

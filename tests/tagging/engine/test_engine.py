@@ -21,15 +21,20 @@ from zerostart.tagging.answer.windows import WINDOWS, merged, window_scores, win
 from zerostart.tagging.engine.batches import augmented, model_input, photometric
 from zerostart.tagging.engine.model import build_tagger, features_and_logits, load_engine, save_engine
 from zerostart.tagging.engine.training import make_state, rate_factor
-from zerostart.tagging.params import ModelParams, PhaseParams, load_tagging_params
+from zerostart.tagging.params import ModelOptions, ModelParams, PhaseParams, load_tagging_params
 
 MODEL = ModelParams.model_validate(PARAMS["model"])
 CPU = torch.device("cpu")
 
 
+def options(**changes):
+    """The block's model with other options of timm."""
+    return {"model": PARAMS["model"] | {"options": PARAMS["model"]["options"] | changes}}
+
+
 def test_a_published_checkpoint_loads_but_for_its_head(tmp_path):
     torch.manual_seed(1)
-    published = timm.create_model("convnext_atto", num_classes=7, **MODEL.options)
+    published = timm.create_model("convnext_atto", num_classes=7, **MODEL.options.model_dump())
     save_file(published.state_dict(), tmp_path / "model.safetensors")
     model = build_tagger(MODEL.model_copy(update={"weights": str(tmp_path / "model.safetensors")}), 3)
     inputs = torch.randn(2, 3, 32, 32)
@@ -38,7 +43,7 @@ def test_a_published_checkpoint_loads_but_for_its_head(tmp_path):
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(tmp_path):
-    weights = timm.create_model("convnext_atto", num_classes=7, **MODEL.options).state_dict()
+    weights = timm.create_model("convnext_atto", num_classes=7, **MODEL.options.model_dump()).state_dict()
     path = tmp_path / "model.safetensors"
     there = MODEL.model_copy(update={"weights": str(path)})
     with pytest.raises(InputError, match="no such file"):
@@ -56,7 +61,7 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensor(tmp_path):
 
 def test_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    params = ModelParams(name="convnext_base.fb_in22k_ft_in1k", weights="pretrained", options={})
+    params = ModelParams(name="convnext_base.fb_in22k_ft_in1k", weights="pretrained", options=ModelOptions())
     with pytest.raises(InputError, match=r"weights of 'convnext_base.fb_in22k_ft_in1k' cannot be fetched .*`random`"):
         build_tagger(params, 3)
     with pytest.raises(InputError, match="'resnet18' is no ConvNeXt"):
@@ -71,15 +76,33 @@ def test_an_engine_is_loaded_as_it_was_saved_and_for_its_own_tags_only(tmp_path)
     assert size == 64 and torch.equal(model(inputs), loaded(inputs))
     with pytest.raises(InputError, match="trained for the tags a, b; b, a are expected"):
         load_engine(tmp_path, ("b", "a"))
-    with pytest.raises(InputError, match="no readable tagger"):
+    with pytest.raises(InputError, match=r"other/config.json: no such file; the tagging stages write it"):
         load_engine(tmp_path / "other", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"norm_layer": norm, "conv_mlp": norm in ("batchnorm2d", "groupnorm1"), "kernel_sizes": 3}
+        for norm in (None, "batchnorm2d", "groupnorm1", "layernorm", "layernorm2d", "rmsnorm2d", "simplenorm2d")
+    ]
+    + [{"act_layer": act} for act in ("gelu_tanh", "quick_gelu", "relu", "silu", "hard_swish", "mish")]
+    + [{"stem_type": stem, "patch_size": 2} for stem in ("patch", "overlap", "overlap_tiered", "overlap_act")]
+    + [{"global_pool": pool, "output_stride": 8, "head_hidden_size": 9} for pool in ("avg", "max", "avgmax")],
+)
+def test_options_that_are_let_through_make_a_model(given):
+    known = {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]} | given
+    params = ModelParams.model_validate({"name": "convnext_atto", "weights": "random", "options": known})
+    assert json.loads(params.model_dump_json())["options"].keys() == known.keys()
+    found, logits = features_and_logits(build_tagger(params, 3).eval(), torch.zeros(2, 3, 64, 64))
+    assert logits.shape == (2, 3) and torch.isfinite(logits).all() and len(found) == 2
 
 
 def test_features_and_logits_are_the_model_itself():
     model = build_tagger(MODEL, 3).eval()
     inputs = torch.randn(2, 3, 32, 32)
     pooled, logits = features_and_logits(model, inputs)
-    assert pooled.shape == (2, MODEL.options["dims"][-1])
+    assert pooled.shape == (2, MODEL.options.dims[-1])
     torch.testing.assert_close(logits, model(inputs))
 
 
@@ -269,6 +292,19 @@ def test_layer_decay_slows_the_early_layers():
         ({"data": PARAMS["data"] | {"academic_val": 0.0}}, "'datasets.toy.data.academic_val' is 0.0"),
         ({"lr": 1}, "unknown parameter 'datasets.toy.lr'"),
         ({"tiling": PARAMS["tiling"] | {"views": 4}}, "'datasets.toy.tiling.views' is 4"),
+        (options(colour=1), "unknown parameter 'datasets.toy.model.options.colour'"),
+        (options(checkpoint_path="/etc/passwd"), "unknown parameter 'datasets.toy.model.options.checkpoint_path'"),
+        (options(depths=[1, 1]), "'datasets.toy.model.options.depths.2' is missing"),
+        (options(depths=[-1, 1, 1, 1]), "'datasets.toy.model.options.depths.0' is -1: input should be greater"),
+        (options(dims="wide"), "'datasets.toy.model.options.dims' is 'wide': input should be a valid tuple"),
+        (options(depths=[200] * 4, dims=[8192] * 4), "depths and dims make 429,496,729,600 weights; at most 2,000,000,000"),
+        (options(norm_layer="nothing"), "'datasets.toy.model.options.norm_layer' is 'nothing': input should be"),
+        (options(conv_mlp=False), "norm_layer batchnorm2d needs conv_mlp: true"),
+        (options(conv_mlp="yes"), "'datasets.toy.model.options.conv_mlp' is 'yes': input should be a valid boolean"),
+        (options(ls_init_value=1e308), "'datasets.toy.model.options.ls_init_value' is 1e.308: a number that float32 can hold"),
+        (options(kernel_sizes=4), "'datasets.toy.model.options.kernel_sizes.0' is 4: an odd number is expected"),
+        (options(drop_path_rate=5), "'datasets.toy.model.options.drop_path_rate' is 5: input should be less than 1"),
+        ({"model": PARAMS["model"] | {"options": [1]}}, r"'datasets.toy.model.options' is \[1\]: input should be a valid dict"),
     ],
 )
 def test_bad_parameters_are_named(tmp_path, change, message):

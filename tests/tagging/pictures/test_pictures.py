@@ -100,7 +100,9 @@ def test_a_photo_without_a_tag_column(tmp_path):
     ("rows", "message"),
     [
         ("01.png,red\n02.png,blue\n01.png,blue\n", r"photos.csv, lines 1 and 3: '01.png' twice"),
-        ("/etc/passwd,red\n", r"/etc/passwd: a path within .*toy is expected"),
+        ("/etc/passwd,red\n", r"photos.csv, line 1: image '/etc/passwd'; a path inside .*photos is expected"),
+        ("01.png,red\n../../../../x.png,red\n", r"photos.csv, line 2: image '../../../../x.png'; a path inside .*photos is"),
+        ("..\\photos\\01.png,red\n", r"photos.csv, line 1: image '../photos/01.png'; a path inside .*photos is expected"),
     ],
 )
 def test_a_csv_that_names_a_photo_twice_or_elsewhere(tmp_path, rows, message):
@@ -119,6 +121,17 @@ def test_coco_areas_are_shares_of_the_picture(tmp_path):
     source = read_real(RealSource(format="coco", path="photos", labels="photos.json"), raw)
     assert source.items[4].areas == pytest.approx({"red": 20 * 20 / (80 * 64), "blue": 20 * 20 / (80 * 64)})
     assert align(source, TagCard.model_validate(CARD), others_are_negatives=False)["negatives"] == ["zebra"]
+
+
+@pytest.mark.parametrize("name", ["../photos/01.png", "/etc/passwd"])
+def test_a_coco_file_that_names_a_photo_elsewhere(tmp_path, name):
+    write_toy(tmp_path)
+    raw = tmp_path / "data/raw/toy"
+    content = coco_of(list(TAGS), [0, 1, 2])
+    content["images"][0]["file_name"] = name
+    (raw / "photos.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"photos\.json, image \d+: image '{name}'; a path inside .*photos is expected"):
+        read_real(RealSource(format="coco", path="photos", labels="photos.json"), raw)
 
 
 def test_a_split_of_another_name(tmp_path):
@@ -269,6 +282,28 @@ def test_the_store_keeps_the_small_pictures_as_they_are(tmp_path):
     assert (folder / "pixels.bin").stat().st_size == len(store.names) * 3 * 32 * 32
     share = json.loads((tmp_path / "metrics/tagging/toy/images.json").read_text())["academic"]["share_of_float_224"]
     assert share == pytest.approx((32 / 224) ** 2 / 4, abs=1e-6)  # a byte for a float's four
+
+
+def test_a_damaged_store_is_one_sentence(tmp_path):
+    write_toy(tmp_path)
+    run_stage("images", tmp_path)
+    folder = tmp_path / "data/tagging/toy/images/academic"
+    index = json.loads((folder / "index.json").read_text())
+    damages = {
+        "index.json": (b'{"names": ["a"], "tags": "red"}', "index.json: 'names' and 'tags', two lists of texts, are expected"),
+        "areas.npy": (b"\x93NUMPY\x01", "no readable image store; the stage `images` writes it"),
+        "splits.npy": ((folder / "targets.npy").read_bytes(), rf"splits\.npy: shape \(\d+, 3\); \({len(index['names'])},\) is"),
+        "pixels.bin": ((folder / "pixels.bin").read_bytes()[:-5], r"pixels\.bin: \d+ bytes; \d+ are expected beside shapes"),
+    }
+    for name, (content, message) in damages.items():
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            open_store(folder, TAGS)
+        (folder / name).write_bytes(before)
+    (folder / "index.json").write_text(json.dumps(index | {"names": index["names"][1:]}))
+    with pytest.raises(InputError, match=r"shapes\.npy: shape"):
+        open_store(folder, TAGS)
 
 
 def test_splits_keep_the_proportions_of_the_tags():

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zerostart.config import explain_problems
 from zerostart.datasets.coco_file import CocoAnnotation, read_coco_file
-from zerostart.datasets.files import spelled
+from zerostart.datasets.files import check_inside, spelled
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.photos import QUERY, RECORD, Box, Damage, Photo, box_from, box_of, check_no_damage_twice
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN
@@ -46,6 +46,7 @@ def _read_split(path: Path, folder: Path, split: str) -> list[Photo]:
         where = f"{path}, image {image.id}"
         check_no_damage_twice(damages[image.id], where)
         source = spelled(folder, f"images/{image.file_name}")
+        check_inside(source, folder, where)
         photos.append(Photo(source, where, UNKNOWN, tuple(damages[image.id]), split=split, size=image.size))
     return photos
 

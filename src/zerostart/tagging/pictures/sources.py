@@ -13,7 +13,7 @@ import numpy as np
 from torchvision.datasets import CIFAR10
 
 from zerostart.datasets.coco_file import read_coco_file
-from zerostart.datasets.files import pictures_below, read_text, spelled
+from zerostart.datasets.files import check_inside, pictures_below, read_text, spelled
 from zerostart.datasets.pictures import SUFFIXES
 from zerostart.errors import InputError
 from zerostart.tagging.cards import AcademicSource, RealSource
@@ -174,8 +174,10 @@ def _csv(labels: Path, folder: Path, root: Path) -> Source:
                 " is expected"
             )
         lines[row[0]] = number
+        name = spelled(folder, row[0])
+        check_inside(name, folder, f"{labels}, line {number}")
         tags = tuple(dict.fromkeys(tag.strip() for tag in row[1:] if tag.strip()))
-        items.append(_file(folder / row[0], root, tags))
+        items.append(_file(folder / name, root, tags))
     return Source(labels.relative_to(root).as_posix(), _first_seen(items), items)
 
 
@@ -193,8 +195,9 @@ def _coco(labels: Path, folder: Path, root: Path) -> Source:
                 " are expected"
             )
         boxes[image][name] = max(share, boxes[image].get(name, 0.0))
-    items = [
-        _file(folder / spelled(folder, image.file_name), root, tuple(boxes[image.id]), areas=boxes[image.id], size=image.size)
-        for image in sorted(coco.images, key=lambda image: image.file_name)
-    ]
+    items = []
+    for image in sorted(coco.images, key=lambda image: image.file_name):
+        name, areas = spelled(folder, image.file_name), boxes[image.id]
+        check_inside(name, folder, f"{labels}, image {image.id}")
+        items.append(_file(folder / name, root, tuple(areas), areas=areas, size=image.size))
     return Source(labels.relative_to(root).as_posix(), tuple(names.values()), items)

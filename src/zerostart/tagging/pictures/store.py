@@ -82,14 +82,29 @@ def write_index(
 
 
 def open_store(folder: str | Path, tags: Sequence[str]) -> ImageStore:
-    """Open a store; raises InputError when it is missing or its tags are not `tags` in this order."""
+    """Open a store; raises InputError when it is missing or damaged, or its tags are not `tags` in this order."""
     folder = Path(folder)
-    index = read_json(folder / "index.json", "the stage `images` writes it")
-    try:
-        arrays = {name: np.load(folder / f"{name}.npy") for name in ("shapes", "targets", "areas", "splits")}
-    except OSError:
-        raise InputError(f"{folder}: no readable image store; the stage `images` writes it") from None
+    written = "the stage `images` writes it"
+    index = read_json(folder / "index.json", written)
+    if not isinstance(index, dict) or not all(_are_texts(index.get(key)) for key in ("names", "tags")):
+        raise InputError(f"{folder / 'index.json'}: 'names' and 'tags', two lists of texts, are expected; {written}")
     if index["tags"] != list(tags):
         raise InputError(f"{folder}: its tags are {', '.join(index['tags'])}; the card has {', '.join(tags)}")
+    count = len(index["names"])
+    shapes = {"shapes": (count, 2), "targets": (count, len(tags)), "areas": (count, len(tags)), "splits": (count,)}
+    try:
+        arrays = {name: np.load(folder / f"{name}.npy") for name in shapes}
+        length = (folder / "pixels.bin").stat().st_size
+    except (OSError, EOFError, ValueError):
+        raise InputError(f"{folder}: no readable image store; {written}") from None
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise InputError(f"{folder / name}.npy: shape {arrays[name].shape}; {shape} is expected beside index.json")
     offsets = np.concatenate([[0], np.cumsum(3 * arrays["shapes"].astype(np.int64).prod(axis=1))])
+    if length != offsets[-1]:
+        raise InputError(f"{folder}/pixels.bin: {length} bytes; {offsets[-1]} are expected beside shapes.npy")
     return ImageStore(folder, tuple(tags), tuple(index["names"]), offsets=offsets, **arrays)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
