@@ -87,7 +87,7 @@ bench-retrieval: $(INSTALLED)
 	python bench/retrieval_embedding.py
 	python bench/retrieval_search.py
 
-# Two minutes: input pipeline against the bare model, six views against one, memory.
+# Two minutes: input pipeline against the bare model, six windows against one, memory.
 bench-tagging: $(INSTALLED)
 	python bench/tagging.py
 

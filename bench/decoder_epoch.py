@@ -1,4 +1,4 @@
-"""(f) An epoch of phase 3 on stored encoder outputs against one with backbone and encoder in every step; and one of phase 2."""
+"""An epoch of phase 3 on stored encoder outputs against one with backbone and encoder in every step; and one of phase 2."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""(e) Evaluation in the training loop and at the end, against pycocotools on the same detections."""
+"""Evaluation in the training loop and at the end, against pycocotools on the same detections."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""(b) A whole experiment, as after a change of alpha_init, against one that computes all features again."""
+"""A whole experiment, as after a change of alpha_init, against one that computes all features again."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""(c) Does the features stage keep the detector busy? Its images per second against those of the bare forward pass."""
+"""Does the features stage keep the detector busy? Its images per second against those of the bare forward pass."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""(g) What the refinement costs: baseline against refined, eager and exported, latency of one image and throughput of eight."""
+"""What the refinement costs: baseline against refined, eager and exported, latency of one image and throughput of eight."""
 
 import copy
 import statistics

@@ -1,4 +1,4 @@
-"""(a) An epoch on the cache against the live epoch, in which the frozen detector runs at every step; same batches, same run."""
+"""An epoch on the cache against the live epoch, in which the frozen detector runs at every step; same batches, same run."""
 
 import statistics
 import time

@@ -1,6 +1,6 @@
 """Embedding throughput against the bare encoder: `python bench/retrieval_embedding.py [EMBEDDER]`, after `make retrieval`.
 
-Bare: the same views, in memory, in the same batches, through the image tower alone, on as many single threads.
+Bare: the same patches, in memory, in the same batches, through the image tower alone, on as many single threads.
 The rest of the whole is reading, decoding, resizing, cutting into patches and averaging.
 """
 
@@ -13,7 +13,7 @@ import torch
 from report import alternating, report
 
 from zerostart.retrieval.crops.files import open_crops
-from zerostart.retrieval.embedding.embedders import batch_views, load_embedder
+from zerostart.retrieval.embedding.embedders import load_embedder, patches_at_once
 from zerostart.retrieval.embedding.patches import patches_of
 from zerostart.retrieval.tables import read_table
 
@@ -23,12 +23,12 @@ name = sys.argv[1] if len(sys.argv) > 1 else "adapter"
 embedder = load_embedder(name)
 crops = read_table("data/retrieval/crops/crops.parquet", "crops").to_pylist()[:CROPS]
 pixels = np.concatenate([patches_of(opened(), embedder.input_size) for _, opened in open_crops(crops)])
-batches = torch.from_numpy(pixels).split(batch_views(embedder.input_size))
+batches = torch.from_numpy(pixels).split(patches_at_once(embedder.input_size))
 
 
 @torch.inference_mode()
 def forward(batch: torch.Tensor) -> None:
-    embedder.embed_views(batch)
+    embedder.embed_patches(batch)
 
 
 def bare() -> None:
@@ -44,10 +44,10 @@ tower, embedded = alternating(bare, whole, repeats=3)
 report(
     f"retrieval_embedding_{name.partition('/')[0]}",
     f"crops are embedded at {tower / embedded:.2f} of the bare forward's speed"
-    f" ({len(pixels) / embedded:.0f} against {len(pixels) / tower:.0f} views/s of {embedder.input_size} pixels)",
+    f" ({len(pixels) / embedded:.0f} against {len(pixels) / tower:.0f} patches/s of {embedder.input_size} pixels)",
     ratio=tower / embedded,
     forward_seconds=tower,
     whole_seconds=embedded,
     crops=len(crops),
-    views=len(pixels),
+    patches=len(pixels),
 )

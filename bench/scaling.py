@@ -1,4 +1,4 @@
-"""(d) Time and memory of training as the number of images grows: tiled data of 1,000, 10,000 and 100,000 images.
+"""Time and memory of training as the number of images grows: tiled data of 1,000, 10,000 and 100,000 images.
 
 Memory is what belongs to the process alone (RssAnon): pages of memory-mapped files are the system's to take back. Each size
 runs in a process of its own.

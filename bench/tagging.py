@@ -1,4 +1,4 @@
-"""Tagging: does preparing pictures hold training up, what do six views cost, what memory do stored pictures save?
+"""Tagging: does preparing pictures hold training up, what do six windows cost, what memory do stored pictures save?
 
 Needs `make tagging` first; `python bench/tagging.py DATASET` for another data set than the drawn one.
 """
@@ -72,16 +72,16 @@ def speed(name: str) -> dict[str, float]:
 
 
 def latency() -> dict[str, float]:
-    """Milliseconds of one photo, seen whole and in six views."""
+    """Milliseconds of one photo, seen whole and in six windows."""
     model = build_tagger(params.model, len(tags)).eval().requires_grad_(False).to(device)
     photo, size = stores["real"].images([0]), params.adaptation.input_size
 
-    def look(views: int) -> np.ndarray:
-        return window_scores(model, photo, size, views, params.tiling.overlap)
+    def look(windows: int) -> np.ndarray:
+        return window_scores(model, photo, size, windows, params.tiling.overlap)
 
     look(6)
     whole, six = alternating(lambda: look(1), lambda: look(6), repeats=15)
-    return {"views_1": 1000 * whole, "views_6": 1000 * six}
+    return {"windows_1": 1000 * whole, "windows_6": 1000 * six}
 
 
 def peak_memory(kind: str) -> float:
@@ -97,7 +97,7 @@ base, adapted = (speeds[name]["of_bare_model"] for name in ("base", "adaptation"
 report(
     f"tagging_{dataset}",
     f"with pictures, training runs at {base:.2f} (base) and {adapted:.2f} (adaptation) of the bare model's speed;"
-    f" six views take {ms['views_6'] / ms['views_1']:.1f} times as long as one;"
+    f" six windows take {ms['windows_6'] / ms['windows_1']:.1f} times as long as one;"
     f" peak memory {peaks['stored']:.0f} MB, with 224-pixel float arrays {peaks['float']:.0f} MB",
     input_pipeline=speeds,
     latency_ms=ms,

@@ -32,10 +32,10 @@ def detections(boxes, scores, labels):
 
 
 def test_a_folder(pipeline):
-    sentence = predict(pipeline, "data/raw/parts", "--out", "p", "--engine", "both", "--threshold", 0.01, "--batch-size", 2)
+    sentence = predict(pipeline, "data/raw/parts", "--out", "p", "--detector", "both", "--threshold", 0.01, "--batch-size", 2)
     assert sentence.endswith("detections in 3 images")
     assert len(list((pipeline / "p/images").glob("*.png"))) == 3
-    refined, baseline = (json.loads((pipeline / f"p/{engine}.json").read_text()) for engine in ("refined", "baseline"))
+    refined, baseline = (json.loads((pipeline / f"p/{name}.json").read_text()) for name in ("refined", "baseline"))
     found = refined_sample().detect(sorted((pipeline / "data/raw/parts").glob("*.png")), 0.01)
     assert [row["score"] for row in refined] == pytest.approx(np.concatenate([one.scores for one in found]).tolist(), abs=1e-5)
     left, top, right, bottom = found[0].boxes[0].tolist()
@@ -108,7 +108,7 @@ def test_pictures_name_the_rivals():
     )
     assert ranking(found, 0) == [0, 2, 1]
     image = Image.new("RGB", (50, 30))
-    one, two = (draw(image, dict.fromkeys(engines, found), settings()) for engines in (["refined"], ["baseline", "refined"]))
+    one, two = (draw(image, dict.fromkeys(names, found), settings()) for names in (["refined"], ["baseline", "refined"]))
     assert two.width == 2 * one.width
     empty = draw(image, {"refined": detections([], [], [])}, settings())
     assert empty.height < one.height

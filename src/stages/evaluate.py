@@ -1,4 +1,4 @@
-"""Stage `evaluate`: judge baseline and refined detector on `test`, which no other stage of this pipeline reads.
+"""Stage `evaluate`: judge baseline and refined detector on `test`, on which no other stage chooses or judges.
 
 The refined detector looks at mirror images as well (`test_flips`). Between it and the baseline stand the detectors that lack
 its last steps, so that it can be told what each step gains. The thresholds of the operating points are chosen on `val`.

@@ -109,7 +109,7 @@ class Params(FrozenModel):
     text_encoder: Name
     """`minilm`, an open_clip tag `name/pretrained`, or `name/path-to-a-local-checkpoint`."""
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]
-    """Of the starting weights, the order of the images, dropout and the bootstrap."""
+    """Of the starting weights, the order of the images and dropout."""
     mode: Literal["residual", "replace"]
     """`residual`: L_base + ... + alpha·S. `replace`: the logits are S alone (a published failure, kept to be replayed)."""
     alpha_init: Annotated[Number, Field(ge=-1000, le=1000)]

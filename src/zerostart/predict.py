@@ -18,13 +18,17 @@ from zerostart.detector.pixels import resized
 from zerostart.device import default_device
 from zerostart.errors import InputError, run_stage
 from zerostart.inference.assembly import load_checkpoint
-from zerostart.inference.detections import Detections, Engine
+from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
-ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
+DETECTORS: dict[str, tuple[DetectorName, ...]] = {
+    "baseline": ("baseline",),
+    "refined": ("refined",),
+    "both": ("baseline", "refined"),
+}
 
 
 class Source(NamedTuple):
@@ -44,7 +48,7 @@ class Source(NamedTuple):
 class Options(NamedTuple):
     """How to look."""
 
-    engines: tuple[Engine, ...]
+    detectors: tuple[DetectorName, ...]
     threshold: float | None = None
     tiling: Tiling = "none"
     tile: int | None = None
@@ -60,7 +64,7 @@ class Looked(NamedTuple):
     size: tuple[int, int]
     small: Image.Image
     """For drawing: a copy with at most SIDE pixels on its longer side; boxes are in pixels of the image itself."""
-    found: dict[Engine, Detections]
+    found: dict[DetectorName, Detections]
 
 
 def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> Source:
@@ -105,12 +109,12 @@ def predict(detector: RefinedDetector, source: Source, options: Options) -> Iter
         group = range(start, min(start + step, len(source.paths)))
         opened = [_open(source, index, options.tiling, side, detector.image_size) for index in group]
         pixels = torch.from_numpy(np.concatenate([cut for _, _, _, cut in opened]))
-        found = {engine: _find(detector, pixels, engine, options) for engine in options.engines}
+        found = {which: _find(detector, pixels, which, options) for which in options.detectors}
         first = 0
         for index, (size, small, parts, _) in zip(group, opened, strict=True):
-            which = slice(first, first + len(parts))
+            of_image = slice(first, first + len(parts))
             first += len(parts)
-            merged = {engine: merge_tiles(one[which], parts, size, options.tile_iou) for engine, one in found.items()}
+            merged = {which: merge_tiles(one[of_image], parts, size, options.tile_iou) for which, one in found.items()}
             yield Looked(index, size, small, merged)
 
 
@@ -132,25 +136,25 @@ def _open(
     return image.size, small, parts, pixels
 
 
-def _find(detector: RefinedDetector, pixels: torch.Tensor, engine: Engine, options: Options) -> list[Detections]:
+def _find(detector: RefinedDetector, pixels: torch.Tensor, which: DetectorName, options: Options) -> list[Detections]:
     found = []
     for batch in pixels.split(options.batch_size):
-        found += detector.find(batch, options.threshold, engine, options.every_class)
+        found += detector.find(batch, options.threshold, which, options.every_class)
     return found
 
 
-def records(looked: Looked, engine: Engine, source: Source, detector: RefinedDetector) -> list[dict[str, Any]]:
+def records(looked: Looked, which: DetectorName, source: Source, detector: RefinedDetector) -> list[dict[str, Any]]:
     """COCO results (bbox: x, y, width, height in pixels) with what explains them.
 
     `logits`: for every class the detector's own logit and what the class head's difference and the text add to it; with mirror
     images, of the best of the queries that were merged. `prompt`: the sentences that describe the class.
     """
-    classes, found = detector.settings.classes, looked.found[engine]
+    classes, found = detector.settings.classes, looked.found[which]
     rows = []
     for index, (box, score, label) in enumerate(zip(found.boxes, found.scores, found.labels, strict=True)):
         name, (left, top, right, bottom) = classes[label], (float(value) for value in box)
         parts = {"detector": found.base[index]}
-        if engine == "refined":
+        if which == "refined":
             parts |= {"head": found.delta[index], "text": found.text[index]}
         logits = {key: {k: float(value) for k, value in zip(classes, part, strict=True)} for key, part in parts.items()}
         row = {
@@ -162,25 +166,25 @@ def records(looked: Looked, engine: Engine, source: Source, detector: RefinedDet
             "score": float(score),
             "logits": logits,
         }
-        rows.append(row | ({"prompt": detector.settings.prompts[name]} if engine == "refined" else {}))
+        rows.append(row | ({"prompt": detector.settings.prompts[name]} if which == "refined" else {}))
     return rows
 
 
 def write_predictions(detector: RefinedDetector, source: Source, options: Options, out: Path) -> int:
-    """Write ENGINE.json and a drawn image per input into the empty folder `out`; returns the number of detections."""
-    rows: dict[Engine, list[dict]] = {engine: [] for engine in options.engines}
+    """Write DETECTOR.json and a drawn image per input into the empty folder `out`; returns the number of detections."""
+    rows: dict[DetectorName, list[dict]] = {which: [] for which in options.detectors}
     (out / "images").mkdir()
     with tqdm(total=len(source.paths), unit="image", disable=None) as progress:
         for looked in predict(detector, source, options):
-            for engine in options.engines:
-                rows[engine] += records(looked, engine, source, detector)
+            for which in options.detectors:
+                rows[which] += records(looked, which, source, detector)
             scale = looked.small.width / looked.size[0], looked.small.height / looked.size[1]
             found = {e: one._replace(boxes=one.boxes * np.float32([*scale, *scale])) for e, one in looked.found.items()}
             name = f"{source.ids[looked.index]:06d}_{source.paths[looked.index].stem[:100]}.png"
             draw(looked.small, found, detector.settings).save(out / "images" / name)
             progress.update()
-    for engine, of_engine in rows.items():
-        write_json(out / f"{engine}.json", of_engine)
+    for which, records_of in rows.items():
+        write_json(out / f"{which}.json", records_of)
     return sum(map(len, rows.values()))
 
 
@@ -192,7 +196,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
     )
-    parser.add_argument("--engine", choices=ENGINES, default="refined")
+    parser.add_argument("--detector", choices=DETECTORS, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
     parser.add_argument(
@@ -216,7 +220,9 @@ def main() -> str:
     detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
-    options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)
+    options = Options(
+        DETECTORS[args.detector], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class
+    )
     with output_folder(args.out) as temporary:
         count = write_predictions(detector, source, options, temporary)
     return f"{args.out}: {count} detections in {len(source.paths)} images"

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("picture", type=Path, metavar="IMAGE|FOLDER")
     parser.add_argument("--models", type=Path, default=Path("models/tagging/toolbox"), help="both engines and their rules")
     parser.add_argument("--engine", choices=("standard", "hd", "auto"), default="auto")
-    parser.add_argument("--tiling", type=int, choices=(1, 6), help="views of each picture; default: as in params.yaml")
+    parser.add_argument("--tiling", type=int, choices=(1, 6), help="windows of each picture; default: as in params.yaml")
     parser.add_argument("--threshold", type=float, help="one for all tags, in 0..1; default: the engine's own")
     parser.add_argument("--json", action="store_true")
     return parser
@@ -59,7 +59,7 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _sentence(answer: Answer) -> str:
-    said = ", ".join(f"{tag} {score:.2f} ({view})" for tag, score, view in answer.tags) or "no tag"
+    said = ", ".join(f"{tag} {score:.2f} ({window})" for tag, score, window in answer.tags) or "no tag"
     return f"{said} [{answer.engine}, novelty {answer.novelty:.1f}]"
 
 

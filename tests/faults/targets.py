@@ -55,7 +55,7 @@ TARGETS = [
     *stages("retrieval", "panels crops contexts adapter embeddings index validate"),
     *stages("tagging", "toolbox"),
     *stages("tagging", "images base adaptation engines evaluate", "toy"),
-    Target("predict", "zerostart.predict", ("shown", "--out", "out/found", "--engine", "both"), command=True),
+    Target("predict", "zerostart.predict", ("shown", "--out", "out/found", "--detector", "both"), command=True),
     Target("export", "zerostart.export", ("--format", "safetensors", "--out", "out/export"), command=True),
     Target("export onnx", "zerostart.export", ("--format", "onnx", "--out", "out/onnx"), command=True),
     Target(

@@ -76,8 +76,8 @@ def test_saved_and_read_back(tmp_path, tuned):
     again = RefinedDetector.from_pretrained(tmp_path / "saved")
     assert again.settings == detector.settings
     assert (again.baseline is again.detector) is not tuned
-    for engine in ("baseline", "refined"):
-        for one, other in zip(detector.find(pixels(), 0, engine), again.find(pixels(), 0, engine), strict=True):
+    for which in ("baseline", "refined"):
+        for one, other in zip(detector.find(pixels(), 0, which), again.find(pixels(), 0, which), strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import Deimv2Config
 from transformers.loss.loss_deimv2 import Deimv2Loss
 
-from zerostart.method.matching import Targets, compare_boxes, match, matching_aware_loss
+from zerostart.method.matching import Targets, compare_boxes, match, matchability_aware_loss
 
 CLASSES = 4
 PEER = Deimv2Loss(Deimv2Config(num_labels=CLASSES))
@@ -73,7 +73,7 @@ def test_pairs_losses_and_gradient_equal_the_library(counts, seed, queries, crow
     indices, expected = peer_pairs(logits, boxes, targets)
     assert pairs == expected
     own_logits, peer_logits = (logits.clone().requires_grad_() for _ in range(2))
-    own = matching_aware_loss(own_logits, compare_boxes(boxes, targets), query, runs)
+    own = matchability_aware_loss(own_logits, compare_boxes(boxes, targets), query, runs)
     starts = range(0, 6, 6 // runs)
     parts = [slice(start, start + 6 // runs) for start in starts]
     peer = torch.stack([peer_loss(peer_logits[part], boxes[part], targets[part], indices[part]) for part in parts])
@@ -113,7 +113,7 @@ def test_images_without_objects():
     assert len(matched) == 0
     p = logits.double().sigmoid()
     expected = (p**2 * -torch.log1p(-p)).sum().item()
-    assert matching_aware_loss(logits, prepared, matched).item() == pytest.approx(expected, rel=1e-5)
+    assert matchability_aware_loss(logits, prepared, matched).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_hand_calculated():
@@ -125,7 +125,7 @@ def test_loss_hand_calculated():
     logits = torch.zeros(1, 1, CLASSES)
     # at logit 0 every cross-entropy is log 2, whatever the label: 1 matched + 3 others weighted 0.5²
     expected = (1 + 3 * 0.25) * np.log(2)
-    assert matching_aware_loss(logits, prepared, match(logits, prepared)).item() == pytest.approx(expected)
+    assert matchability_aware_loss(logits, prepared, match(logits, prepared)).item() == pytest.approx(expected)
 
 
 def test_the_matching_follows_the_logits():
@@ -156,8 +156,8 @@ def test_runs_of_a_batch_have_losses_of_their_own():
     """Four images as two runs: each run's loss is what its two images give alone, divided by its own objects."""
     logits, boxes, targets = problem([3, 0, 5, 1])
     prepared = compare_boxes(boxes, targets)
-    together = matching_aware_loss(logits, prepared, match(logits, prepared), runs=2)
+    together = matchability_aware_loss(logits, prepared, match(logits, prepared), runs=2)
     for run, part in enumerate((slice(0, 2), slice(2, 4))):
         alone = compare_boxes(boxes[part], targets[part])
-        loss = matching_aware_loss(logits[part], alone, match(logits[part], alone))
+        loss = matchability_aware_loss(logits[part], alone, match(logits[part], alone))
         assert together[run].item() == pytest.approx(loss.item(), rel=1e-6)

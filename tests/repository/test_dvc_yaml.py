@@ -12,7 +12,8 @@ from zerostart.params import Params
 
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-# Plumbing: parameters (whose values DVC tracks one by one), files, errors. It does not decide what comes out.
+# Plumbing: parameters (whose values DVC tracks one by one), files, errors.
+# Few of its edits change what comes out; one in kernels or vega asks for `dvc repro -f`.
 PLUMBING = {
     *(
         "config",

@@ -30,6 +30,12 @@ def test_the_figure_is_drawn_from_names_of_the_code():
 
 
 def test_the_equations_name_where_they_are_computed():
-    for name in ("Fusion.similarity", "Fusion.forward", "Fusion._linear_cosines_and_delta", "matching_aware_loss", "composite"):
+    for name in (
+        "Fusion.similarity",
+        "Fusion.forward",
+        "Fusion._linear_cosines_and_delta",
+        "matchability_aware_loss",
+        "composite",
+    ):
         assert name in PAGE
         assert name in defined()

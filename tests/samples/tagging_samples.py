@@ -40,7 +40,7 @@ PARAMS = {
     "base": PHASE,
     "adaptation": PHASE | {"mixup_alpha": 0.0, "replay": 0.5, "photometric": 0.5, "layer_decay": 0.9},
     "engines": {"thresholds": "val", "published_standard": 0.5, "published_hd": 0.3},
-    "tiling": {"views": 6, "overlap": 0.25, "merge": "max"},
+    "tiling": {"windows": 6, "overlap": 0.25, "merge": "max"},
     "coco_detector": None,
     "bootstrap_samples": 100,
 }

@@ -231,7 +231,11 @@ def test_a_split_without_pictures_is_refused_before_training(tmp_path, photos, c
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"engine": "HD"}, "engine 'HD'; auto, standard or hd"), ({"views": 3}, "3 views; 1 or 6"), ({"threshold": -0.1}, "0..1")],
+    [
+        ({"engine": "HD"}, "engine 'HD'; auto, standard or hd"),
+        ({"windows": 3}, "3 windows; 1 or 6"),
+        ({"threshold": -0.1}, "0..1"),
+    ],
 )
 def test_bad_arguments_in_python(finished, options, message):
     with pytest.raises(InputError, match=message):
@@ -256,7 +260,7 @@ def test_the_command_and_python_say_the_same(finished, capsys):
     assert [row["tag"] for row in said["tags"]] == [row.tag for row in answer.tags]
 
 
-def test_threshold_zero_gives_every_tag_and_names_the_view(finished):
+def test_threshold_zero_gives_every_tag_and_names_the_window(finished):
     answer = Tagger.load(finished / "models/tagging/toy").tag(np.zeros((40, 60, 3), np.uint8), "standard", 6, 0.0)
     assert sorted(row.tag for row in answer.tags) == sorted(TAGS)
     assert [row.score for row in answer.tags] == sorted((row.score for row in answer.tags), reverse=True)

@@ -11,7 +11,7 @@ from zerostart.retrieval.crops.photos import RECORD
 from zerostart.retrieval.embedding.adapter import save_adapter
 from zerostart.retrieval.embedding.adapter_training import train_adapter, training_crops, true_sentences
 from zerostart.retrieval.embedding.backbone import load_backbone
-from zerostart.retrieval.embedding.embedders import ADAPTER_FOLDER, embed_all_views
+from zerostart.retrieval.embedding.embedders import ADAPTER_FOLDER, embed_all_patches
 from zerostart.retrieval.params import load_retrieval_params
 from zerostart.retrieval.tables import read_table
 
@@ -27,7 +27,7 @@ def main() -> str:
     if len(rows) < 2:
         raise InputError(f"data/retrieval/crops: {len(rows)} crop(s) on record; at least 2 are expected to train the adapter")
     backbone = load_backbone(settings.backbone)
-    features = [found.numpy() for _, found in embed_all_views(backbone, settings.input_size, open_crops(rows))]
+    features = [found.numpy() for _, found in embed_all_patches(backbone, settings.input_size, open_crops(rows))]
     said = [true_sentences(row, words) for row in rows]
     sentences = sorted({sentence for told in said for sentence in told})
     embedded = dict(zip(sentences, load_minilm().encode(sentences), strict=True))

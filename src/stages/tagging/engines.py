@@ -53,8 +53,8 @@ def _thresholds(dataset: str, engine: str, store: ImageStore, params: TaggingPar
     published = {"standard": params.engines.published_standard, "hd": params.engines.published_hd}[engine]
     scores = stored_window_scores(model, store, val, size, len(WINDOWS), params.tiling.overlap)
 
-    def best(views: np.ndarray) -> tuple[float, ...]:
-        return tuple(best_thresholds(merged(views, params.tiling.merge), store.targets[val], published).tolist())
+    def best(windows: np.ndarray) -> tuple[float, ...]:
+        return tuple(best_thresholds(merged(windows, params.tiling.merge), store.targets[val], published).tolist())
 
     return EngineThresholds(published=published, val_1=best(scores[:, :1]), val_6=best(scores))
 

@@ -1,4 +1,4 @@
-"""evaluate: both engines on both tests, before and after adaptation, against the baselines.
+"""evaluate: both engines on both tests, before and after adaptation, against the references.
 
 `python -m stages.tagging.evaluate DATASET`. The test splits are read here and nowhere else.
 """
@@ -28,7 +28,7 @@ from zerostart.tagging.pictures.store import ImageStore
 SHOWN = 12
 """Photos on the contact sheet."""
 Results = dict[tuple[str, str, int], Judged]
-"""(domain, engine, number of views) -> scores on test."""
+"""(domain, engine, number of windows) -> scores on test."""
 
 
 def main() -> str:
@@ -44,9 +44,9 @@ def main() -> str:
         for engine, (model, size) in models.items():
             looks = (1, len(WINDOWS)) if domain == "real" else (1,)  # nothing is small in an academic picture
             seen = stored_window_scores(model, store, test, size, max(looks), rules.tiling.overlap)
-            for views in looks:
-                scores = merged(seen[:, :views], rules.tiling.merge)
-                results[domain, engine, views] = Judged(scores, rules.chosen(engine, views), store.targets[test])
+            for windows in looks:
+                scores = merged(seen[:, :windows], rules.tiling.merge)
+                results[domain, engine, windows] = Judged(scores, rules.chosen(engine, windows), store.targets[test])
     reports = {
         domain: {
             engine: report(results[domain, engine, 1], rules.tags, params.bootstrap_samples, params.seed) for engine in ENGINES
@@ -62,7 +62,7 @@ def main() -> str:
         engine: difference(results["academic", engine, 1], results["real", engine, 1], rules.tags, samples, seed, paired=False)
         for engine in ENGINES
     }
-    baselines = _baselines(dataset, stores, params)
+    references = _references(dataset, stores, params)
     sentence = verdict(reports, change["real"]["subset_accuracy"], change["academic"]["subset_accuracy"])
     write_json(
         f"metrics/tagging/{dataset}/evaluate.json",
@@ -71,19 +71,19 @@ def main() -> str:
             "whole": reports,
             "adaptation": change,
             "gap": gap,
-            "baselines": baselines,
+            "references": references,
             "thresholds": _thresholds(results, rules),
             "tiling": _tiling(results, stores["real"], rules.tags),
             "auto": judge_auto(models, rules, home, stores),
         },
     )
-    _write_table(dataset, results, reports, baselines, rules.tags, params)
+    _write_table(dataset, results, reports, references, rules.tags, params)
     _write_plots(dataset, results, rules.tags)
     _write_sheet(dataset, results, stores["real"], rules.tags)
     return f"{dataset}: {sentence}"
 
 
-def _baselines(dataset: str, stores: dict[str, ImageStore], params: TaggingParams) -> dict[str, Any]:
+def _references(dataset: str, stores: dict[str, ImageStore], params: TaggingParams) -> dict[str, Any]:
     """Each domain's most frequent tags; on photos also the COCO detector, with thresholds chosen on val like the engines'."""
     found: dict[str, Any] = {}
     for domain, store in stores.items():
@@ -119,14 +119,14 @@ def _thresholds(results: Results, rules: Rules) -> dict[str, Any]:
 
 
 def _tiling(results: Results, store: ImageStore, tags: tuple[str, ...]) -> dict[str, Any]:
-    """Photos seen whole and in six views: the metrics, and recall and false alarms by object size where boxes are known."""
+    """Photos seen whole and in six windows: the metrics, and recall and false alarms by object size where boxes are known."""
     areas = store.areas[store.of_split("test")]
     table: dict[str, Any] = {}
     for engine in ENGINES:
-        for views in (1, len(WINDOWS)):
-            judged = results["real", engine, views]
+        for windows in (1, len(WINDOWS)):
+            judged = results["real", engine, windows]
             row = _brief(judged, tags) | ({"by_size": recall_by_size(judged, areas)} if areas.any() else {})
-            table.setdefault(engine, {})[f"views_{views}"] = row
+            table.setdefault(engine, {})[f"views_{windows}"] = row
     return table
 
 
@@ -136,16 +136,16 @@ def _brief(judged: Judged, tags: tuple[str, ...]) -> dict[str, float]:
 
 
 def _write_table(
-    dataset: str, results: Results, reports: dict, baselines: dict, tags: tuple[str, ...], params: TaggingParams
+    dataset: str, results: Results, reports: dict, references: dict, tags: tuple[str, ...], params: TaggingParams
 ) -> None:
     """The verdict and the table that the documentation quotes."""
     rows = []
     for engine in ENGINES:
         six = report(results["real", engine, len(WINDOWS)], tags, params.bootstrap_samples, params.seed)
-        rows += [(f"`{engine}`", reports["real"][engine], reports["academic"][engine]), (f"`{engine}`, six views", six, None)]
-    rows.append(("most frequent tags", baselines["most_frequent_real"], baselines["most_frequent_academic"]))
-    if "coco_detector_real" in baselines:
-        rows.append(("COCO detector", baselines["coco_detector_real"], None))
+        rows += [(f"`{engine}`", reports["real"][engine], reports["academic"][engine]), (f"`{engine}`, six windows", six, None)]
+    rows.append(("most frequent tags", references["most_frequent_real"], references["most_frequent_academic"]))
+    if "coco_detector_real" in references:
+        rows.append(("COCO detector", references["coco_detector_real"], None))
     with output_file(f"plots/tagging/{dataset}/table.md") as path:
         path.write_text(result_table(rows), encoding="utf-8")
 

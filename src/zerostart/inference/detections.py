@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zerostart.metrics.coco import TOP_K
 
-Engine = Literal["baseline", "refined"]
+DetectorName = Literal["baseline", "refined"]
 
 
 class Detections(NamedTuple):

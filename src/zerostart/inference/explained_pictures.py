@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zerostart.inference.detections import Detections, Engine
+from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.refined_detector import Settings
 
 SIDE = 640
@@ -30,12 +30,12 @@ RIVALS = 2
 FONT, SMALL = 15, 13
 
 
-def draw(image: Image.Image, found: dict[Engine, Detections], settings: Settings) -> Image.Image:
-    """One panel per engine, side by side: the image (RGB) with its boxes, enlarged or reduced, and below it the reasons.
+def draw(image: Image.Image, found: dict[DetectorName, Detections], settings: Settings) -> Image.Image:
+    """One panel per detector, side by side: the image (RGB) with its boxes, enlarged or reduced, and below it the reasons.
 
     The boxes of `found` are in pixels of the image.
     """
-    panels = [_panel(image, engine, detections, settings) for engine, detections in found.items()]
+    panels = [_panel(image, which, detections, settings) for which, detections in found.items()]
     sheet = Image.new("RGB", (sum(panel.width for panel in panels), max(panel.height for panel in panels)), PAPER)
     left = 0
     for panel in panels:
@@ -44,10 +44,10 @@ def draw(image: Image.Image, found: dict[Engine, Detections], settings: Settings
     return sheet
 
 
-def _panel(image: Image.Image, engine: Engine, found: Detections, settings: Settings) -> Image.Image:
+def _panel(image: Image.Image, which: DetectorName, found: Detections, settings: Settings) -> Image.Image:
     scale = SIDE / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    lines = _lines(engine, found, settings)
+    lines = _lines(which, found, settings)
     panel = Image.new("RGB", (SIDE + 16, height + 12 + sum(_height(size) for _, _, size in lines)), PAPER)
     panel.paste(image.resize((width, height), Image.Resampling.BICUBIC), (4, 4))
     canvas = ImageDraw.Draw(panel)
@@ -68,10 +68,10 @@ def _tag(canvas: ImageDraw.ImageDraw, corner: Sequence[float], text: str, colour
     canvas.text((corner[0] + 5, corner[1] + 3), text, fill=PAPER, font=_font(FONT))
 
 
-def _lines(engine: Engine, found: Detections, settings: Settings) -> list[tuple[str, tuple[int, int, int], int]]:
-    threshold = getattr(settings.threshold, engine)
+def _lines(which: DetectorName, found: Detections, settings: Settings) -> list[tuple[str, tuple[int, int, int], int]]:
+    threshold = getattr(settings.threshold, which)
     count = len(found.scores)
-    title = f"{engine}: {count or 'no'} detection{'' if count == 1 else 's'}"
+    title = f"{which}: {count or 'no'} detection{'' if count == 1 else 's'}"
     lines = [
         (f"{title}{f', the best {SHOWN} explained' if count > SHOWN else ''} (usual threshold {threshold:.2f})", INK, FONT)
     ]
@@ -81,7 +81,7 @@ def _lines(engine: Engine, found: Detections, settings: Settings) -> list[tuple[
         lines.append((f"{index + 1}  {name} {found.scores[index]:.2f}", COLOURS[label % len(COLOURS)], FONT))
         for rank, k in enumerate(ranking(found, index)[: 1 + RIVALS]):
             lines.append((f"    {'' if rank == 0 else 'against '}{_sum(found, index, k, settings.classes[k])}", FAINT, SMALL))
-        if engine == "refined":
+        if which == "refined":
             sentence = "; ".join(settings.prompts[name])
             lines += [(f"    {part}", INK, SMALL) for part in textwrap.wrap(f'"{sentence}"', 86)]
     return lines

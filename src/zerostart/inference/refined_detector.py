@@ -27,7 +27,7 @@ from zerostart.detector.mirror import FLIPS, TEST_VIEWS, mirrored, unflip
 from zerostart.detector.model import load_detector, look, save_detector
 from zerostart.detector.pixels import pixel_values, resized
 from zerostart.errors import InputError
-from zerostart.inference.detections import Detections, Engine, top_pairs
+from zerostart.inference.detections import Detections, DetectorName, top_pairs
 from zerostart.inference.folded_fusion import FoldedFusion
 from zerostart.method.checkpoint import load_fusion, save_fusion
 from zerostart.method.fusion import Fusion
@@ -220,7 +220,7 @@ class RefinedDetector(nn.Module):
         self,
         images: Sequence[str | Path | Image.Image | np.ndarray],
         threshold: float | None = None,
-        engine: Engine = "refined",
+        which: DetectorName = "refined",
         batch_size: int = 16,
     ) -> list[Detections]:
         """What is found in images: paths, PIL images or arrays (H×W×3 or H×W), of any size and mode.
@@ -232,22 +232,20 @@ class RefinedDetector(nn.Module):
         for start in range(0, len(images), batch_size):
             opened = [open_rgb(image) for image in images[start : start + batch_size]]
             pixels = torch.from_numpy(np.stack([resized(image, self.image_size) for image in opened]))
-            for (width, height), one in zip(
-                (image.size for image in opened), self.find(pixels, threshold, engine), strict=True
-            ):
+            for (width, height), one in zip((image.size for image in opened), self.find(pixels, threshold, which), strict=True):
                 found.append(one._replace(boxes=one.boxes * np.float32([width, height, width, height])))
         return found
 
     @torch.inference_mode()
     def find(
-        self, pixels: Tensor, threshold: float | None = None, engine: Engine = "refined", every_class: bool = False
+        self, pixels: Tensor, threshold: float | None = None, which: DetectorName = "refined", every_class: bool = False
     ) -> list[Detections]:
         """As :meth:`detect` for images at the input's size (B×3×S×S uint8): boxes are fractions of the image.
 
         every_class: the 300 best pairs of a box and a class, as COCO's metrics want it, not each box with its best class.
         """
-        threshold = getattr(self.settings.threshold, engine) if threshold is None else threshold
-        seen = (self.look if engine == "refined" else self.look_as_baseline)(pixels.to(self.device))
+        threshold = getattr(self.settings.threshold, which) if threshold is None else threshold
+        seen = (self.look if which == "refined" else self.look_as_baseline)(pixels.to(self.device))
         scores = seen.scores
         if not every_class:
             best = scores.argmax(dim=2, keepdim=True)
@@ -257,8 +255,8 @@ class RefinedDetector(nn.Module):
         seen = seen._replace(boxes=box_convert(seen.boxes, "cxcywh", "xyxy").clamp(0, 1))
         found = []
         for image, keep in enumerate(kept):
-            which = query[image][keep]
-            boxes, base, delta, text = (part[image][which].cpu().numpy() for part in (seen.boxes, *seen[2:]))
+            at = query[image][keep]
+            boxes, base, delta, text = (part[image][at].cpu().numpy() for part in (seen.boxes, *seen[2:]))
             found.append(Detections(boxes, *(t[image][keep].cpu().numpy() for t in (score, label)), base, delta, text))
         return found
 

@@ -81,7 +81,7 @@ def _assign(cost: Tensor, image: Tensor, crowded: Tensor, query: Tensor) -> None
     query.copy_(torch.from_numpy(chosen))
 
 
-def matching_aware_loss(logits: Tensor, targets: Targets, query: Tensor, runs: int = 1) -> Tensor:
+def matchability_aware_loss(logits: Tensor, targets: Targets, query: Tensor, runs: int = 1) -> Tensor:
     """MAL of logits (N×Q×K): binary cross-entropy against IoU^γ at the matched class, weighted p^γ elsewhere.
 
     query: of every object, from `match`. Summed over queries and classes and divided by the number of objects (at least 1),

@@ -1,4 +1,4 @@
-"""What the stages `warmup` and `head_tuning` share: their inputs, and the files that they leave."""
+"""What the stages `warmup`, `head_tuning` and, in part, `decoder_tuning` share: their inputs, and the files that they leave."""
 
 from pathlib import Path
 

@@ -67,9 +67,8 @@ class RunStack:
             scale = _sqrt_(self.square / (1 - BETAS[1] ** self.steps)).add_(EPSILON)
             update = (self.mean / (1 - BETAS[0] ** self.steps)).div_(scale).addcmul_(self.decay, self.values)
             self.values.addcmul_(self.rates, update, value=-1)
-            for name, value in self.parameters().items():
-                if name == "log_tau":
-                    value.clamp_(*(math.log(bound) for bound in TAU_RANGE))
+            if (log_tau := self.parameters().get("log_tau")) is not None:
+                log_tau.clamp_(*(math.log(bound) for bound in TAU_RANGE))
 
     def _per_number(self, by_name: dict[str, float]) -> Tensor:
         return torch.cat([torch.full((shape.numel(),), by_name.get(name, 0.0)) for name, shape in self.shapes.items()])

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from zerostart.cache.views import View
 from zerostart.errors import InputError
 from zerostart.method.cached_images import Batch, TrainingImages
-from zerostart.method.matching import match, matching_aware_loss
+from zerostart.method.matching import match, matchability_aware_loss
 from zerostart.method.run_stack import RunStack
 from zerostart.metrics.coco import composite
 from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator, mean_over_classes
@@ -72,7 +72,7 @@ class ValidationScore:
 def train_phase(
     module: nn.Module, runs: list[Run], images: TrainingImages, score: ValidationScore, schedule: Schedule
 ) -> list[PhaseResult]:
-    """Train all runs together; the result of each is what it would be alone.
+    """Train all runs together; the result of each is what it would be alone, but for an MLP's dropout, whose draws they share.
 
     module: maps (hidden, base logits) to refined logits; its own weights are not touched. All runs see equally many images.
     Epoch 0, the starting point, is a candidate, so the choice is never worse than it on val. The earliest of equals wins.
@@ -135,7 +135,7 @@ def batch_losses(stack: RunStack, batch: Batch) -> Tensor:
     logits = logits.view_as(base_logits)
     if not torch.isfinite(logits).all():
         return logits.view(rows).sum(dim=1) * torch.nan  # the matcher would hide it
-    return matching_aware_loss(logits, targets, match(logits.detach(), targets), len(stack))
+    return matchability_aware_loss(logits, targets, match(logits.detach(), targets), len(stack))
 
 
 def _batches(

@@ -1,4 +1,8 @@
-"""Boxes in pixels, and how much they overlap: the IoUs of the judge. Those of the loss are in method/matching.py."""
+"""Boxes in pixels, and how much they overlap: the IoUs of the judge.
+
+Those of the loss are in method/matching.py; those of merged views, in shapes that an exported graph can have, in
+method/merged_views.py.
+"""
 
 import numpy as np
 from pycocotools import mask

@@ -141,9 +141,9 @@ class EngineParams(FrozenModel):
 
 
 class TilingParams(FrozenModel):
-    views: Literal[1, 6]
+    windows: Literal[1, 6]
     overlap: Share
-    """Share of a corner view that its neighbour shows as well."""
+    """Share of a corner window that its neighbour shows as well."""
     merge: Literal["max", "mean"]
 
 
@@ -162,7 +162,7 @@ class TaggingParams(FrozenModel):
     engines: EngineParams
     tiling: TilingParams
     coco_detector: Name | None
-    """Official DEIMv2 .pth of the COCO classes for the baseline; null: without it."""
+    """Official DEIMv2 .pth of the COCO classes for the reference; null: without it."""
     bootstrap_samples: Samples
 
 

@@ -62,7 +62,7 @@ def test_training_puts_crops_beside_what_is_true_of_them(loss, hidden):
 def test_a_padded_crop_has_the_embedding_of_its_views():
     adapter, crops = Adapter(12, 12), toy_crops()
     adapter.eval()
-    rows = adapter.embed_views(crops.features[0])
+    rows = adapter.embed_patches(crops.features[0])
     expected = functional.normalize(0.6 * rows[0] + 0.2 * rows[1] + 0.2 * rows[2], dim=0)
     torch.testing.assert_close(adapter.embed_crops(crops.features, crops.weights)[0], expected)
 

@@ -13,7 +13,7 @@ from retrieval_samples import ROOT
 from zerostart.errors import InputError
 from zerostart.language.text_encoders import TextEncoder
 from zerostart.retrieval.embedding.adapter import Adapter, save_adapter
-from zerostart.retrieval.embedding.embedders import Embedder, batch_views, embed_all_views, load_embedder
+from zerostart.retrieval.embedding.embedders import Embedder, embed_all_patches, load_embedder, patches_at_once
 from zerostart.retrieval.embedding.probes import check_probe, probe
 
 TINY = {
@@ -76,13 +76,13 @@ def test_views_of_many_crops_go_through_the_model_together_and_come_back_in_orde
         return images.float().mean((2, 3))
 
     pictures = [Image.new("RGB", (448, 448) if i % 3 == 0 else (224, 224), (i, 0, 255 - i)) for i in range(60)]
-    found = list(embed_all_views(model, 224, named(*pictures)))
+    found = list(embed_all_patches(model, 224, named(*pictures)))
     assert [name for name, _ in found] == [f"crop{i}" for i in range(60)]
     for i, (_, features) in enumerate(found):
         assert len(features) == (5 if i % 3 == 0 else 1)
         np.testing.assert_allclose(features, [[i, 0, 255 - i]] * len(features))
     patches = 20 * 5 + 40
-    assert batch_views(224) == 16
+    assert patches_at_once(224) == 16
     assert sorted(batches, reverse=True) == [16] * (patches // 16) + [patches % 16]
 
 

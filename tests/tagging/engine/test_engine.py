@@ -187,7 +187,7 @@ def test_windows_cover_the_picture_and_overlap_as_told(height, width, overlap):
     assert abs(2 * centre.top + centre.height - height) <= 1 and abs(2 * centre.left + centre.width - width) <= 1
 
 
-def test_six_views_in_one_forward_are_six_single_views():
+def test_six_windows_in_one_forward_are_six_single_windows():
     model = build_tagger(MODEL, 3).eval().requires_grad_(False)
     image = torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)
     together = window_scores(model, [image, image.flip(1)], 32, 6, 0.25)
@@ -222,7 +222,7 @@ def rules_of(**change) -> Rules:
     return Rules.model_validate(values | change)
 
 
-def test_thresholds_are_those_of_the_engine_and_its_views():
+def test_thresholds_are_those_of_the_engine_and_its_windows():
     assert rules_of().chosen("standard", 1).tolist() == [0.1, 0.2, 0.3]
     assert rules_of().chosen("standard", 6).tolist() == [0.4, 0.5, 0.6]
     assert rules_of().chosen("hd", 1).tolist() == [0.7, 0.8, 0.9]
@@ -291,7 +291,7 @@ def test_layer_decay_slows_the_early_layers():
         ({"data": PARAMS["data"] | {"real_val": 0.5, "real_test": 0.5}}, "leave no photo to train on"),
         ({"data": PARAMS["data"] | {"academic_val": 0.0}}, "'datasets.toy.data.academic_val' is 0.0"),
         ({"lr": 1}, "unknown parameter 'datasets.toy.lr'"),
-        ({"tiling": PARAMS["tiling"] | {"views": 4}}, "'datasets.toy.tiling.views' is 4"),
+        ({"tiling": PARAMS["tiling"] | {"windows": 4}}, "'datasets.toy.tiling.windows' is 4"),
         (options(colour=1), "unknown parameter 'datasets.toy.model.options.colour'"),
         (options(checkpoint_path="/etc/passwd"), "unknown parameter 'datasets.toy.model.options.checkpoint_path'"),
         (options(depths=[1, 1]), "'datasets.toy.model.options.depths.2' is missing"),

@@ -30,14 +30,14 @@ class Store:
 def judged(monkeypatch):
     """Each engine is right about its own domain only; a photo is known by its size, and by its novelty."""
 
-    def scores(model, images, size, views, overlap):
+    def scores(model, images, size, windows, overlap):
         own = [(image.float().mean() > 100) == (model == "hd") for image in images]
         return np.array(own, np.float32)[:, None, None]
 
     monkeypatch.setattr(auto, "window_scores", scores)
     monkeypatch.setattr(auto, "picture_features", lambda model, images, size: [float(i.float().mean()) for i in images])
     monkeypatch.setattr(auto, "novelty", lambda home, features: np.array(features))
-    rules = SimpleNamespace(chosen=lambda engine, views: np.array([0.5]))
+    rules = SimpleNamespace(chosen=lambda engine, windows: np.array([0.5]))
     rules.engine_for = lambda side, novelty: "hd" if side > 50 else "standard"  # by size alone
     models = {"standard": ("standard", 32), "hd": ("hd", 32)}
     return auto.judge_auto(models, rules, None, {domain: Store(domain) for domain in SIDES})

@@ -41,13 +41,13 @@ class Adapter(nn.Module):
         self.mean.copy_(features.mean(0))
         self.std.copy_(features.std(0).clamp(min=1e-6))
 
-    def embed_views(self, features: Tensor) -> Tensor:
+    def embed_patches(self, features: Tensor) -> Tensor:
         """Pooled features …×F of patches to unit embeddings …×D."""
         return functional.normalize(self.image((features - self.mean) / self.std), dim=-1)
 
     def embed_crops(self, features: Tensor, weights: Tensor) -> Tensor:
         """Unit embeddings B×D of crops from their patches B×V×F, weighted B×V (0 for patches that a crop has not)."""
-        return functional.normalize((self.embed_views(features) * weights[..., None]).sum(1), dim=-1)
+        return functional.normalize((self.embed_patches(features) * weights[..., None]).sum(1), dim=-1)
 
     def embed_texts(self, sentences: Tensor) -> Tensor:
         """Unit embeddings n×D of sentences from their MiniLM embeddings n×D."""

@@ -36,7 +36,7 @@ class Embedder:
     name: str
     input_size: int
     """Side of the square that the image tower sees, in pixels."""
-    embed_views: Callable[[Tensor], Tensor]
+    embed_patches: Callable[[Tensor], Tensor]
     """uint8 patches (B×3×S×S) to features B×D, not normalised."""
     text: TextEncoder
 
@@ -45,7 +45,9 @@ class Embedder:
 
         Raises InputError naming the first crop whose embedding is not finite or zero.
         """
-        found = [self._combine(name, features) for name, features in embed_all_views(self.embed_views, self.input_size, crops)]
+        found = [
+            self._combine(name, features) for name, features in embed_all_patches(self.embed_patches, self.input_size, crops)
+        ]
         return torch.stack(found).numpy()
 
     def embed_texts(self, sentences: Sequence[str]) -> np.ndarray:
@@ -67,12 +69,12 @@ class Embedder:
         return mean / length
 
 
-def batch_views(size: int) -> int:
+def patches_at_once(size: int) -> int:
     """Patches of size×size pixels in one batch."""
     return max(BATCH_PIXELS // size**2, 1)
 
 
-def embed_all_views(
+def embed_all_patches(
     model: Callable[[Tensor], Tensor], size: int, crops: Iterable[tuple[str, OpenCrop]]
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each crop's name and the features of its patches (V×F), in order.
@@ -80,7 +82,7 @@ def embed_all_views(
     Patches of several crops share a batch, so that the model is called on full batches however many patches a crop has. Crops
     are decoded ahead and batches run side by side, each by one thread: the sums are the same on any number of cores.
     """
-    batch, workers = batch_views(size), os.cpu_count() or 1
+    batch, workers = patches_at_once(size), os.cpu_count() or 1
     waiting: deque[tuple[str, int]] = deque()
 
     def decode(crop: tuple[str, OpenCrop]) -> tuple[str, np.ndarray]:
@@ -126,7 +128,7 @@ def _adapter_embedder(folder: str | Path) -> Embedder:
     return Embedder(
         "adapter",
         input_size,
-        lambda images: adapter.embed_views(backbone(images)),
+        lambda images: adapter.embed_patches(backbone(images)),
         TextEncoder("adapter", embed, minilm.fits),
     )
 

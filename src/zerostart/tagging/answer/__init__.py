@@ -1,1 +1,1 @@
-"""From a picture to its tags: views, thresholds, which engine."""
+"""From a picture to its tags: windows, thresholds, which engine."""

@@ -25,7 +25,7 @@ class EngineThresholds(FrozenModel):
     val_1: tuple[Threshold, ...]
     """Best F1 on val with the picture seen whole."""
     val_6: tuple[Threshold, ...]
-    """Best F1 on val with six views."""
+    """Best F1 on val with six windows."""
 
 
 class Rules(FrozenModel):
@@ -51,12 +51,12 @@ class Rules(FrozenModel):
                 raise ValueError(f"a threshold for each of the {len(self.tags)} tags is expected")
         return self
 
-    def chosen(self, engine: str, views: int) -> np.ndarray:
-        """K thresholds of an engine that sees so many views."""
+    def chosen(self, engine: str, windows: int) -> np.ndarray:
+        """K thresholds of an engine that sees so many windows."""
         kept = self.thresholds[engine]
         if self.use == "published":
             return np.full(len(self.tags), kept.published)
-        return np.array(kept.val_1 if views == 1 else kept.val_6)
+        return np.array(kept.val_1 if windows == 1 else kept.val_6)
 
     def engine_for(self, longest_side: int, novelty: float) -> str:
         """`hd` for a picture of a photo's size, or one unlike the academic pictures; otherwise `standard`."""

@@ -21,9 +21,9 @@ class Tag(NamedTuple):
 
     tag: str
     score: float
-    """Merged over the views."""
-    view: str
-    """The view with the highest score for it."""
+    """Merged over the windows."""
+    window: str
+    """The window with the highest score for it."""
 
 
 class Answer(NamedTuple):
@@ -50,19 +50,21 @@ class Tagger:
         rules, home = load_rules(Path(folder) / "rules")
         return cls(rules, home, {engine: load_engine(Path(folder) / engine, rules.tags) for engine in ENGINES})
 
-    def tag(self, image: np.ndarray, engine: str = "auto", views: int | None = None, threshold: float | None = None) -> Answer:
+    def tag(
+        self, image: np.ndarray, engine: str = "auto", windows: int | None = None, threshold: float | None = None
+    ) -> Answer:
         """Tags of an upright H×W×3 uint8 picture.
 
-        engine: standard, hd or auto; views: 1 or 6 (default: as trained); threshold: one for all tags instead of the engine's.
-        Raises InputError for another engine or number of views, and for a threshold outside 0..1.
+        engine: standard, hd or auto; windows: 1 or 6 (default: as trained); threshold: one for all tags instead of its own.
+        Raises InputError for another engine or number of windows, and for a threshold outside 0..1.
         """
         if engine not in ("auto", *ENGINES):
             raise InputError(f"engine '{engine}'; auto, {' or '.join(ENGINES)} is expected")
-        if views not in (None, 1, len(WINDOWS)):
-            raise InputError(f"{views} views; 1 or {len(WINDOWS)} are expected")
+        if windows not in (None, 1, len(WINDOWS)):
+            raise InputError(f"{windows} windows; 1 or {len(WINDOWS)} are expected")
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold}; a number in 0..1 is expected")
-        views = self.rules.tiling.views if views is None else views
+        windows = self.rules.tiling.windows if windows is None else windows
         image = np.asarray(shrink(Image.fromarray(image), self.rules.longest))
         picture = torch.from_numpy(np.array(image.transpose(2, 0, 1)))
         standard, size = self._engines["standard"]
@@ -70,10 +72,10 @@ class Tagger:
         if engine == "auto":
             engine = self.rules.engine_for(max(image.shape[:2]), away)
         model, size = self._engines[engine]
-        by_view = window_scores(model, [picture], size, views, self.rules.tiling.overlap)
-        scores = merged(by_view, self.rules.tiling.merge)[0]
-        limits = self.rules.chosen(engine, views) if threshold is None else np.full(len(scores), threshold)
-        said_by = by_view[0].argmax(axis=0)
+        by_window = window_scores(model, [picture], size, windows, self.rules.tiling.overlap)
+        scores = merged(by_window, self.rules.tiling.merge)[0]
+        limits = self.rules.chosen(engine, windows) if threshold is None else np.full(len(scores), threshold)
+        said_by = by_window[0].argmax(axis=0)
         tags = [
             Tag(tag, float(scores[k]), WINDOWS[said_by[k]]) for k, tag in enumerate(self.rules.tags) if scores[k] >= limits[k]
         ]

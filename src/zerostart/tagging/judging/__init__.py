@@ -1,1 +1,1 @@
-"""Both engines on both domains, against the baselines."""
+"""Both engines on both domains, against references."""

@@ -1,4 +1,4 @@
-"""The baseline without any training: an official DEIMv2 detector, and per tag its best score of the matching COCO classes."""
+"""The reference without any training: an official DEIMv2 detector, and per tag its best score of the matching COCO classes."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Judge both engines on both domains: gap, forgetting, baselines, tiling by object size, `auto`."""
+"""Judge both engines on both domains: gap, forgetting, references, tiling by object size, `auto`."""
 
 from typing import NamedTuple
 
