@@ -116,14 +116,6 @@ def test_nothing_is_removed_under_its_final_name(tmp_path, monkeypatch):
     assert tree(tmp_path) == {"model/weights": b"new"}
 
 
-def test_a_file_is_moved_not_copied(tmp_path):
-    """A copy would be half there for a while."""
-    with output_file(tmp_path / "numbers.csv") as temporary:
-        temporary.write_text("new")
-        written = temporary.stat().st_ino
-    assert (tmp_path / "numbers.csv").stat().st_ino == written
-
-
 def test_json_has_sorted_keys_and_rounded_floats(tmp_path):
     path = tmp_path / "metrics.json"
     write_json(path, {"b": 0.12345678, "a": {"d": [1, np.float64(2.00000001)], "c": (True, None, "x")}})

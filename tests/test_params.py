@@ -159,7 +159,7 @@ def test_broken_yaml_is_one_line(tmp_path, content):
 @pytest.mark.parametrize("content", ["", "- tau", "tau"])
 def test_anything_but_a_mapping_is_refused(tmp_path, content):
     (tmp_path / "params.yaml").write_text(content)
-    with pytest.raises(InputError, match=r"params\.yaml: a mapping of parameter names to values is expected"):
+    with pytest.raises(InputError, match=r"params\.yaml: a mapping of names to values is expected"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -136,14 +136,14 @@ def test_without_git_a_repository_a_commit_or_a_lock(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not a git repository"):
         verify([])
     subprocess.run(["git", "init", "-q"], check=True)
-    with pytest.raises(InputError, match="git has no committed results here"):
+    with pytest.raises(InputError, match="a git repository with a commit is expected here"):
         verify([])
     Path("a").touch()
     commit()
     with pytest.raises(InputError, match=r"^no dvc\.lock in the last commit"):
         verify([])
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match=r"^git: not to be had"):
+    with pytest.raises(InputError, match=r"^git: no such program here"):
         verify([])
 
 

@@ -44,7 +44,7 @@ def _visible(text: str) -> str:
 
 Visible = AfterValidator(_visible)
 Name = Annotated[str, Field(min_length=1, max_length=1000), Visible]
-Samples = Annotated[Integer, Field(ge=100, le=100_000)]
+SampleCount = Annotated[Integer, Field(ge=100, le=100_000)]
 """Of a bootstrap: fewer give no interval, more take all memory and change no digit that is shown."""
 Rate = Annotated[Positive, Field(le=10)]
 """A learning rate."""
@@ -70,15 +70,15 @@ class FrozenModel(BaseModel):
 Model = TypeVar("Model", bound=FrozenModel)
 
 
-def read_params(path: str | Path, model: type[Model]) -> Model:
-    """Read and check a parameter file; raises InputError naming each wrong key, its value and what was expected."""
-    raw = read_yaml(path, "the parameters are expected there")
+def read_checked(path: str | Path, model: type[Model], what: str = "the parameters are", kind: str = "parameter") -> Model:
+    """Read and check a YAML file; raises InputError naming each wrong key (a `kind`), its value and what was expected."""
+    raw = read_yaml(path, f"{what} expected there")
     if not isinstance(raw, dict):
-        raise InputError(f"{path}: a mapping of parameter names to values is expected")
+        raise InputError(f"{path}: a mapping of names to values is expected; {what} expected there")
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain_problems(error)}") from None
+        raise InputError(f"{path}: {explain_problems(error, kind)}") from None
 
 
 def explain_problems(error: ValidationError, kind: str = "parameter") -> str:

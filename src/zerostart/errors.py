@@ -104,3 +104,10 @@ def _native(error: Exception) -> str | None:
     if "unexpected pos" in message:  # torch.save compares what it has written with what there is, and names no reason
         reasons.append("only a part could be written, as on a full disk")
     return ", ".join([*reasons[:1], *getattr(error, "__notes__", [])[:1]]) if reasons else None
+
+
+def dataset_argument() -> str:
+    """The data set that a stage is run for, its only argument; raises InputError."""
+    if len(sys.argv) != 2:
+        raise InputError(f"usage: python {sys.argv[0]} DATASET")
+    return sys.argv[1]

@@ -15,8 +15,8 @@ from zerostart.config import (
     Number,
     Positive,
     Rate,
-    Samples,
-    read_params,
+    SampleCount,
+    read_checked,
 )
 
 Weight = Annotated[NotNegative, Field(le=1000)]
@@ -150,7 +150,7 @@ class Params(FrozenModel):
     lr: LearningRates
     epochs: Epochs
     decoder: DecoderTuning = DecoderTuning()
-    bootstrap_samples: Samples
+    bootstrap_samples: SampleCount
     """Resamples of the test images behind each 95 % interval."""
 
     @model_validator(mode="after")
@@ -161,5 +161,5 @@ class Params(FrozenModel):
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
-    """The parameters of the main pipeline; raises InputError as `read_params` does."""
-    return read_params(path, Params)
+    """The parameters of the main pipeline; raises InputError as `read_checked` does."""
+    return read_checked(path, Params)

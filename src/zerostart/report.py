@@ -13,7 +13,7 @@ from zerostart.errors import run_stage
 from zerostart.outputs import check_output_folder, output_folder
 from zerostart.review import markdown
 from zerostart.review.differences import find_differences
-from zerostart.review.judgement import judge, read_evaluation
+from zerostart.review.judgement import read_evaluation, verdict_on
 from zerostart.review.plots import specifications, write_page
 from zerostart.review.revisions import WORKSPACE, Revision, git, resolve, uncommitted
 from zerostart.review.sections import object_sections, plot_sections
@@ -28,9 +28,8 @@ def main() -> str:
     names = [revision.name for revision in revisions]
     evaluations = [read_evaluation(revision) for revision in revisions]
     differences = find_differences(revisions)
-    verdicts = [
-        judge(evaluations[0], evaluation, differences.changed(column)) for column, evaluation in enumerate(evaluations[1:], 1)
-    ]
+    base, *others = evaluations
+    verdicts = [verdict_on(base, other, differences.changed(column)) for column, other in enumerate(others, 1)]
     plots = specifications(revisions)
     with output_folder(out) as folder:
         sections = [

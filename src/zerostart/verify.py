@@ -6,7 +6,6 @@ agree to four digits; one sentence says which. It is an error, and exit code 1, 
 """
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from zerostart.errors import InputError, run_stage
+from zerostart.review.revisions import git
 
 TOLERANCE = 1e-4 + 1e-9
 """Of two numbers that are the same to four digits: one in the fourth decimal (0.9077 and 0.9078), relative above 1."""
@@ -190,18 +190,6 @@ def workspace(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise InputError(f"{path}: not readable ({reason}); `dvc repro` writes it") from None
-
-
-def git(*arguments: str) -> str:
-    """What git says; raises InputError where it is missing, or there is nothing to compare with."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8")
-    except OSError:
-        raise InputError("git: not to be had; the committed results are expected in a git repository") from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ")
-        raise InputError(f"git has no committed results here ({reason}); a commit with dvc.lock is expected")
-    return done.stdout
 
 
 if __name__ == "__main__":

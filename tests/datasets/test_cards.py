@@ -80,8 +80,8 @@ def test_no_card_at_all(tmp_path):
     [
         ("classes: [dent", "not valid YAML"),
         (b"classes: \xff", "not UTF-8 text"),
-        ("- dent", "a mapping with name, format"),
-        ("", "a mapping with name, format"),
+        ("- dent", "a mapping of names to values"),
+        ("", "a mapping of names to values"),
     ],
 )
 def test_malformed_file(tmp_path, text, message):

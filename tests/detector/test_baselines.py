@@ -1,7 +1,5 @@
 """The parameter `baseline`: what it finds, what the stage makes of it, and the sentence where there is nothing."""
 
-import contextlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import yaml
 from huggingface_hub import constants
 from official_checkpoint import BASE, CARD, CLASSES, NAMES, SIZE, VARIANTS, random_weights
 from safetensors.torch import save_file
+from stage_files import run_stage_file
 from tiny_detector import CLASSES as THREE
 from tiny_detector import random_pixels, tiny_detector
 from toy_cache import ROOT
@@ -131,11 +130,7 @@ def run_stage(folder: Path, **changes) -> str:
     (folder / "data/datasets").mkdir(parents=True, exist_ok=True)
     card = CARD | {"classes": list(THREE), "critical": [THREE[0]]}
     (folder / "data/datasets/toy.yaml").write_text(yaml.safe_dump(card))
-    spec = importlib.util.spec_from_file_location("baseline_stage", ROOT / "src/stages/baseline.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with contextlib.chdir(folder):
-        return module.main()
+    return run_stage_file("baseline", folder)
 
 
 def test_the_stage_takes_the_one_that_is_meant(tmp_path):

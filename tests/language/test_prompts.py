@@ -94,21 +94,21 @@ def test_malformed_yaml_is_one_sentence(tmp_path, content):
 def test_file_that_is_no_mapping(tmp_path):
     path = tmp_path / "list.yaml"
     path.write_text("- dent\n")
-    assert refusal(path).startswith(f"{path}: a mapping with 'descriptions'")
+    assert refusal(path).startswith(f"{path}: a mapping of names to values")
 
 
 @pytest.mark.parametrize(
-    ("changes", "key"),
+    ("changes", "problem"),
     [
-        ({"extra": 1}, "'extra'"),
-        ({"descriptions": None}, "'descriptions'"),
-        ({"descriptions": {"dent": "a hollow"}}, "'descriptions.dent'"),
-        ({"templates": ["{}", 3]}, "'templates.1'"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"descriptions": None}, "key 'descriptions' is missing"),
+        ({"descriptions": {"dent": "a hollow"}}, "key 'descriptions.dent' is 'a hollow': "),
+        ({"templates": ["{}", 3]}, "key 'templates.1' is 3: "),
     ],
 )
-def test_unknown_missing_and_mistyped_keys_are_named(write, changes, key):
+def test_unknown_missing_and_mistyped_keys_are_named(write, changes, problem):
     path = write(**changes)
-    assert refusal(path).startswith(f"{path}: {key}: ")
+    assert refusal(path).startswith(f"{path}: {problem}")
 
 
 def test_class_given_twice_in_the_file(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.repo import Repo
+from plumbing import PLUMBING
 
 from zerostart.params import Params
 
@@ -14,23 +15,7 @@ ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: parameters (whose values DVC tracks one by one), files, errors.
 # Few of its edits change what comes out; one in kernels or vega asks for `dvc repro -f`.
-PLUMBING = {
-    *(
-        "config",
-        "device",
-        "errors",
-        "interruptions",
-        "kernels",
-        "outputs",
-        "params",
-        "prefetch",
-        "records",
-        "resume",
-        "vega",
-        "weights",
-    ),
-    *("retrieval.params", "tagging.params"),
-}
+NOT_TRACKED = {*PLUMBING, "retrieval.params", "tagging.params"}
 
 
 def module_file(name: str) -> Path:
@@ -54,7 +39,7 @@ def imported_modules(path: Path) -> set[str]:
             for name in set(modules_named(node)) - found:
                 found.add(name)
                 pending.append(module_file(name))
-    return found - PLUMBING
+    return found - NOT_TRACKED
 
 
 def script(stage: dict) -> str:

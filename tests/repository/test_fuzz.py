@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zerostart.config import read_params
+from zerostart.config import read_checked
 from zerostart.datasets.cards import Card, load_card
 from zerostart.datasets.checks import import_dataset
 from zerostart.errors import InputError
@@ -92,7 +92,7 @@ READERS = {
     "labelme": (f"{STEM}_labelDANO_modificado.json", json.dumps(LABELME), read_zone_photos),
     "card": ("mine.yaml", yaml.safe_dump(card("coco", aliases={"x": "dent"})), lambda folder: load_card("mine", folder)),
     "prompts": ("p.yaml", (ROOT / "data/prompts/synthetic.yaml").read_text(), lambda folder: load_prompts(folder / "p.yaml")),
-    "params": ("params.yaml", (ROOT / "params.yaml").read_text(), lambda folder: read_params(folder / "params.yaml", Params)),
+    "params": ("params.yaml", (ROOT / "params.yaml").read_text(), lambda folder: read_checked(folder / "params.yaml", Params)),
 }
 ODD = ["", "\0", "-1", "1e999", "NaN", "null", "true", "[]", "{}", '"x"', "\ufeff", "../..", "/", "\\", "é"]
 ODD += ["9" * 400, "[" * 900, ": &a [*a]", "!!python/x", "<", "&e;"]

@@ -5,6 +5,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from plumbing import PLUMBING
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "src/zerostart"
@@ -27,21 +28,6 @@ FLOW = [
     "retrieval",
     "tagging",
 ]
-PLUMBING = {
-    "config",
-    "device",
-    "errors",
-    "interruptions",
-    "kernels",
-    "outputs",
-    "params",
-    "prefetch",
-    "records",
-    "resume",
-    "vega",
-    "weights",
-}
-"""Files of the root that every room may import; the other files there are commands, which no room imports."""
 MODULES = {path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", "."): path for path in LIBRARY.rglob("*.py")}
 
 

@@ -1,7 +1,5 @@
 """The stages of the retrieval pipeline on a few drawn panels, one after the other, then a search in what they wrote."""
 
-import contextlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 from retrieval_samples import ROOT
+from stage_files import run_stage_file
 
 from zerostart import search
 from zerostart.errors import InputError
@@ -34,11 +33,7 @@ def prepare(folder: Path, **changes) -> None:
 
 
 def run(name: str, folder: Path) -> str:
-    spec = importlib.util.spec_from_file_location(f"{name}_stage", ROOT / f"src/stages/retrieval/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with contextlib.chdir(folder):
-        return module.main()
+    return run_stage_file(f"retrieval/{name}", folder)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

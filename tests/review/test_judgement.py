@@ -6,7 +6,7 @@ import pytest
 
 from zerostart.evaluation.paired_samples import DetectorSamples, PairedSamples
 from zerostart.params import Lambdas
-from zerostart.review.judgement import Evaluation, judge
+from zerostart.review.judgement import Evaluation, verdict_on
 
 
 def evaluation(name, composite=0.5, values=(0.48, 0.49, 0.5, 0.51, 0.52), kept=True, **changed):
@@ -21,14 +21,15 @@ def evaluation(name, composite=0.5, values=(0.48, 0.49, 0.5, 0.51, 0.52), kept=T
 
 def test_the_interval_is_that_of_the_paired_differences():
     """The two spread by ±0.02 each, but every resample differs by exactly 0.03."""
-    verdict = judge(evaluation("old"), evaluation("new", 0.53, (0.51, 0.52, 0.53, 0.54, 0.55)), True)
+    verdict = verdict_on(evaluation("old"), evaluation("new", 0.53, (0.51, 0.52, 0.53, 0.54, 0.55)), True)
     assert verdict.same_test
     assert verdict.sentence == (
         "`new` against `old`: composite +0.0300, 95 % interval [+0.0300, +0.0300]: it excludes 0, `new` is better on these "
         "9 test images of toy."
     )
-    assert "is worse on" in judge(evaluation("old"), evaluation("new", 0.47, (0.45, 0.46, 0.47, 0.48, 0.49)), True).sentence
-    assert "no difference is shown" in judge(evaluation("old"), evaluation("new"), True).sentence
+    worse = evaluation("new", 0.47, (0.45, 0.46, 0.47, 0.48, 0.49))
+    assert "is worse on" in verdict_on(evaluation("old"), worse, True).sentence
+    assert "no difference is shown" in verdict_on(evaluation("old"), evaluation("new"), True).sentence
 
 
 @pytest.mark.parametrize(
@@ -48,11 +49,12 @@ def test_the_interval_is_that_of_the_paired_differences():
     ],
 )
 def test_what_cannot_be_compared_is_said(old, new, said, same_test):
-    verdict = judge(old, new, True)
+    verdict = verdict_on(old, new, True)
     assert verdict.same_test == same_test
     assert re.search(said, verdict.sentence)
     assert "interval [" not in verdict.sentence
 
 
 def test_no_differences_at_all():
-    assert judge(evaluation("old"), evaluation("new"), False).sentence.startswith("`new` against `old`: no differences at all")
+    verdict = verdict_on(evaluation("old"), evaluation("new"), False)
+    assert verdict.sentence.startswith("`new` against `old`: no differences at all")

@@ -1,13 +1,11 @@
 """A folder in which the main pipeline runs on a made-up feature cache."""
 
-import contextlib
-import importlib.util
 import json
 from pathlib import Path
 
 import yaml
 from PIL import Image
-from toy_cache import CLASSES, ROOT, SIZE, write_cache
+from toy_cache import CLASSES, SIZE, write_cache
 
 CARD = {
     "name": "toy",
@@ -44,15 +42,6 @@ def prepare(folder: Path, **changes) -> None:
     (folder / "data/raw/toy").mkdir(parents=True)
     for image in json.loads((folder / "data/coco/test.json").read_text())["images"]:
         Image.new("L", (SIZE, SIZE), 90).save(folder / "data/raw/toy" / image["file_name"])
-
-
-def run_stage(name: str, folder: Path) -> str:
-    """Run a stage in this process, in a folder; returns its line."""
-    spec = importlib.util.spec_from_file_location(f"{name}_stage", ROOT / f"src/stages/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with contextlib.chdir(folder):
-        return module.main()
 
 
 def tree(folder: Path, *names: str) -> dict[str, bytes]:

@@ -1,13 +1,11 @@
 """A tagging data set of a few pictures, its card and its parameters, in a folder of its own."""
 
-import contextlib
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
 from PIL import Image
+from stage_files import run_stage_file
 
 ROOT = Path(__file__).parents[2]
 TAGS = ("red", "green", "blue")
@@ -95,12 +93,4 @@ def write_toy(folder: Path, params: dict | None = None, card: dict | None = None
 
 def run_stage(name: str, folder: Path, dataset: str = "toy") -> str:
     """Run a stage of the pipeline in this process, in a folder; returns its line."""
-    spec = importlib.util.spec_from_file_location(f"tagging_{name}", ROOT / f"src/stages/tagging/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    arguments, sys.argv = sys.argv, [name, dataset]
-    try:
-        with contextlib.chdir(folder):
-            return module.main()
-    finally:
-        sys.argv = arguments
+    return run_stage_file(f"tagging/{name}", folder, dataset)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from pipeline_sample import change_params, run_stage, tree
+from pipeline_sample import change_params, tree
 from safetensors.torch import load_file
+from stage_files import run_stage_file as run_stage
 from tiny_detector import CLASSES, same_state, tiny_detector, write_images, zero_start_fusion
 from toy_cache import ROOT
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 import yaml
-from pipeline_sample import STAGES, ZERO_START, prepare, run_stage
+from pipeline_sample import STAGES, ZERO_START, prepare
+from stage_files import run_stage_file as run_stage
 
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS
 

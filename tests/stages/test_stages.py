@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from pipeline_sample import STAGES, TRAINED, ZERO_START, change_params, prepare, run_stage, tree
+from pipeline_sample import STAGES, TRAINED, ZERO_START, change_params, prepare, tree
+from stage_files import run_stage_file as run_stage
 from toy_cache import CLASSES, ROOT
 
 from zerostart.errors import InputError

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image, ImageOps
-from pipeline_sample import run_stage
 from refined_sample import ROOT, run_command
 from retrieval_samples import load, make_index
+from stage_files import run_stage_file as run_stage
 
 from stages.retrieval.crops import cut_photo
 from zerostart import export, predict, score

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline_sample import TRAINED, prepare, run_stage
+from pipeline_sample import TRAINED, prepare
+from stage_files import run_stage_file as run_stage
 
 from zerostart import sweep
 from zerostart.errors import InputError

@@ -79,9 +79,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, monke
     assert not resumed.exists()
 
 
-def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch):
-    write_toy(tmp_path)
-    run_stage("images", tmp_path)
+def kill_after_an_epoch(stage: str, folder: Path, monkeypatch) -> None:
     save = training.save_training
 
     def killed(path, settings, parts, values):
@@ -91,7 +89,13 @@ def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(training, "save_training", killed)
         with pytest.raises(KeyboardInterrupt):
-            run_stage("base", tmp_path)
+            run_stage(stage, folder)
+
+
+def test_a_resumed_training_with_other_settings_is_refused(tmp_path, monkeypatch):
+    write_toy(tmp_path)
+    run_stage("images", tmp_path)
+    kill_after_an_epoch("base", tmp_path, monkeypatch)
     for change, name in (
         ({"seed": 1}, "seed"),
         ({"model": PARAMS["model"] | {"options": PARAMS["model"]["options"] | {"global_pool": "max"}}}, "model"),
@@ -134,16 +138,7 @@ def test_adaptation_does_not_go_on_from_another_base(finished, tmp_path, monkeyp
     write_toy(tmp_path)
     run_stage("images", tmp_path)
     shutil.copytree(finished / "models/tagging/toy/standard", tmp_path / "models/tagging/toy/standard")
-    save = training.save_training
-
-    def killed(path, settings, parts, values):
-        save(path, settings, parts, values)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "save_training", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_stage("adaptation", tmp_path)
+    kill_after_an_epoch("adaptation", tmp_path, monkeypatch)
     weights = tmp_path / "models/tagging/toy/standard/model.safetensors"
     save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, weights)
     with pytest.raises(InputError, match="started with another start;"):

@@ -12,11 +12,11 @@ import torch
 from zerostart.ablation.cells import Problem, TestJudge
 from zerostart.ablation.grid import all_cells, digest, run_grid
 from zerostart.ablation.label_fractions import label_subset
-from zerostart.ablation.params import AblationParams, dataset_argument, load_ablation_params
+from zerostart.ablation.params import AblationParams, load_ablation_params
 from zerostart.cache.views import load_view, view_name
 from zerostart.datasets.splits import class_names, read_split, split_targets
 from zerostart.detector.mirror import FLIPS, flip_targets
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.method.cached_images import CachedImages
 from zerostart.method.training import ValidationScore
 from zerostart.outputs import stage_folder

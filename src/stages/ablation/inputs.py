@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zerostart.ablation.control_texts import CONTROLS, random_words
-from zerostart.ablation.params import AblationParams, dataset_argument, load_ablation_params
+from zerostart.ablation.params import AblationParams, load_ablation_params
 from zerostart.cache.views import view_name
 from zerostart.cache.writing import write_view
 from zerostart.datasets.cards import Card, load_card
@@ -17,7 +17,7 @@ from zerostart.datasets.checks import build_splits
 from zerostart.detector.mirror import FLIPS
 from zerostart.detector.model import load_detector
 from zerostart.device import default_device
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.language.prompts import PROMPT_SETS, expand_prompts, load_prompts
 from zerostart.language.text_encoders import class_embeddings, load_text_encoder
 from zerostart.outputs import stage_folder, write_array, write_json

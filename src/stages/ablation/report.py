@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from zerostart.ablation.grid import all_cells, read_cell
-from zerostart.ablation.params import dataset_argument, load_ablation_params
+from zerostart.ablation.params import load_ablation_params
 from zerostart.ablation.report import alpha_rows, markdown, table, verdict
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.outputs import stage_folder, write_json, write_records
 from zerostart.vega import draw
 

@@ -4,7 +4,6 @@ Reads data/raw/DATASET, its card and pipelines/detector/params.yaml. A killed tr
 """
 
 import shutil
-import sys
 from pathlib import Path
 
 import torch
@@ -17,14 +16,12 @@ from zerostart.detector_training.run import extra_images, judge, load_images, lo
 from zerostart.detector_training.training import train
 from zerostart.device import default_device
 from zerostart.drawing.synthetic import CLASSES
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, dataset_argument, run_stage
 from zerostart.outputs import stage_folder, write_json, write_records
 
 
 def main() -> str:
-    if len(sys.argv) != 2:
-        raise InputError("usage: python -m stages.detector.detector DATASET")
-    dataset = sys.argv[1]
+    dataset = dataset_argument()
     params = load_training_params("pipelines/detector/params.yaml", dataset)
     card, raw = load_card(dataset), Path("data/raw") / dataset
     cocos = build_splits(card, raw)

@@ -1,8 +1,8 @@
 """adaptation: train all layers of the `standard` engine on, with photos and replayed academic pictures; this is `hd`."""
 
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.tagging.engine.phases import DOMAINS, open_engine, run_phase
-from zerostart.tagging.params import dataset_argument, load_tagging_params
+from zerostart.tagging.params import load_tagging_params
 
 
 def main() -> str:

@@ -1,9 +1,9 @@
 """base: train the `standard` engine on the academic pictures: `python -m stages.tagging.base DATASET`."""
 
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.tagging.engine.model import build_tagger
 from zerostart.tagging.engine.phases import run_phase
-from zerostart.tagging.params import dataset_argument, load_tagging_params
+from zerostart.tagging.params import load_tagging_params
 
 
 def main() -> str:

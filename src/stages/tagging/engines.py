@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.outputs import stage_folder
 from zerostart.tagging.answer.novelty import best_limit, fit_home, novelty, stored_features
 from zerostart.tagging.answer.rules import ENGINES, EngineThresholds, Rules, save_rules, side_limit
 from zerostart.tagging.answer.windows import WINDOWS, merged, stored_window_scores
 from zerostart.tagging.engine.phases import open_domains, open_engine
 from zerostart.tagging.judging.scores import best_thresholds
-from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
+from zerostart.tagging.params import TaggingParams, load_tagging_params
 from zerostart.tagging.pictures.store import ImageStore
 
 VAL_OF = {"standard": "academic", "hd": "real"}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zerostart.detector.coco import load_official_detector
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.metrics.calibration import reliability
 from zerostart.outputs import output_file, write_csv, write_json, write_records
 from zerostart.tagging.answer.rules import ENGINES, Rules, load_rules
@@ -22,7 +22,7 @@ from zerostart.tagging.judging.judged import Judged, confusion, difference, most
 from zerostart.tagging.judging.result_table import result_table
 from zerostart.tagging.judging.scores import best_thresholds, tag_metrics
 from zerostart.tagging.judging.sheets import sheet
-from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
+from zerostart.tagging.params import TaggingParams, load_tagging_params
 from zerostart.tagging.pictures.store import ImageStore
 
 SHOWN = 12

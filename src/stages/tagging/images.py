@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, dataset_argument, run_stage
 from zerostart.outputs import stage_folder, write_csv, write_json
 from zerostart.tagging.cards import TagCard, load_tag_card
-from zerostart.tagging.params import TaggingParams, dataset_argument, load_tagging_params
+from zerostart.tagging.params import TaggingParams, load_tagging_params
 from zerostart.tagging.pictures.alignment import align, object_areas, targets
 from zerostart.tagging.pictures.cleaning import academic_splits, balance, clean, real_splits, reasons
 from zerostart.tagging.pictures.sources import Item, read_academic, read_real

@@ -1,16 +1,14 @@
 """pipelines/ablation/params.yaml as one frozen, typed model."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from zerostart.ablation.arms import ARMS, NO_TEXT, TEXT
-from zerostart.config import Count, FrozenModel, Integer, Number, Positive, explain_problems
+from zerostart.config import Count, FrozenModel, Integer, Number, Positive, read_checked
 from zerostart.errors import InputError
 from zerostart.params import Params
-from zerostart.records import read_yaml
 
 
 def _known(name: str) -> str:
@@ -54,19 +52,8 @@ class AblationParams(FrozenModel):
 
 def load_ablation_params(path: str | Path = "pipelines/ablation/params.yaml") -> AblationParams:
     """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
-    raw = read_yaml(path, "the parameters of the ablation are expected there")
-    try:
-        params = AblationParams.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_problems(error)}") from None
+    params = read_checked(path, AblationParams)
     needed = [name for name in (TEXT, NO_TEXT) if name not in params.arms]
     if needed:
         raise InputError(f"{path}: parameter 'arms' lacks {' and '.join(needed)}, which every comparison needs")
     return params
-
-
-def dataset_argument() -> str:
-    """The data set that a stage of the ablation is run for."""
-    if len(sys.argv) != 2:
-        raise InputError(f"usage: python {sys.argv[0]} DATASET")
-    return sys.argv[1]

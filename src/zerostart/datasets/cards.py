@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from zerostart.config import FrozenModel, InnerPath, Visible, explain_problems
+from zerostart.config import FrozenModel, InnerPath, Visible, read_checked
 from zerostart.errors import InputError
-from zerostart.records import read_yaml
 
 Name = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S(.*\S)?$"), Visible]
 
@@ -72,13 +71,7 @@ def load_card(name: str, folder: str | Path = "data/datasets") -> Card:
         known = ", ".join(existing) or "none"
         raise InputError(f"{folder}: no card for dataset '{name}'; a file <name>.yaml is expected there, existing: {known}")
     path = Path(folder) / f"{name}.yaml"
-    raw = read_yaml(path, "the card of the data set is expected there")
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: a mapping with name, format, classes and so on is expected")
-    try:
-        card = Card.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
+    card = read_checked(path, Card, "the card of the data set is", "key")
     if card.name != name:
         raise InputError(f"{path}: 'name' is '{card.name}'; the file's own name, '{name}', is expected")
     _check_classes(card, path)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from zerostart.config import unseen
+from zerostart.config import read_checked, unseen
 from zerostart.errors import InputError, shown
-from zerostart.records import read_yaml
 
 PromptSet = Literal["plain", "descriptive", "ensemble"]
 JOINERS = str.maketrans("", "", "\u200c\u200d")
@@ -37,16 +36,7 @@ def load_prompts(path: str | Path) -> Prompts:
     Raises InputError when the file is missing or not YAML, has an unknown or mistyped key, an empty description or
     plain name, or a template without exactly one `{}`.
     """
-    raw = read_yaml(path, "the class descriptions are expected there")
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: a mapping with 'descriptions', and optionally 'templates' and 'names', is expected")
-    try:
-        prompts = Prompts.model_validate(raw)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        message = f"{path}: '{key}': {problem['msg'][0].lower()}{problem['msg'][1:]}"
-        raise InputError(message) from None
+    prompts = read_checked(path, Prompts, "the class descriptions are", "key")
     _check_texts(prompts, path)
     return prompts
 

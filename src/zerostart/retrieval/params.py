@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Rate, Samples, read_params
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Rate, SampleCount, read_checked
 
 PATH = "pipelines/retrieval/params.yaml"
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -74,7 +74,7 @@ class IndexParams(FrozenModel):
 class ValidationParams(FrozenModel):
     k: Annotated[Count, Field(le=10_000)]
     """Results per query in coverage, precision and recall."""
-    bootstrap_samples: Samples
+    bootstrap_samples: SampleCount
 
 
 class RetrievalParams(FrozenModel):
@@ -102,4 +102,4 @@ class RetrievalParams(FrozenModel):
 
 def load_retrieval_params(path: str | Path = PATH) -> RetrievalParams:
     """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
-    return read_params(path, RetrievalParams)
+    return read_checked(path, RetrievalParams)

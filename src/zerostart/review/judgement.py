@@ -42,7 +42,7 @@ def read_evaluation(revision: Revision) -> Evaluation:
     return Evaluation(revision.name, composite, None if samples is None else parse_samples(samples, name))
 
 
-def judge(base: Evaluation, other: Evaluation, differences: bool) -> Verdict:
+def verdict_on(base: Evaluation, other: Evaluation, differences: bool) -> Verdict:
     """The verdict on `other`; differences: whether any parameter, metric or dependency differs."""
     pair = f"`{other.name}` against `{base.name}`"
     if not differences and base[1:] == other[1:]:

@@ -7,10 +7,9 @@ from typing import Annotated, Literal, Self
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, ValidationError, model_validator
 
-from zerostart.config import Count, FrozenModel, Number, explain_problems
+from zerostart.config import Count, FrozenModel, Number, explain_problems, read_checked
 from zerostart.errors import InputError
 from zerostart.params import Params
-from zerostart.records import read_yaml
 
 Value = bool | int | float | str
 Values = Annotated[list[Value], Field(min_length=1)]
@@ -52,10 +51,7 @@ class Sweep(FrozenModel):
 
 def load_sweep(path: Path) -> Sweep:
     """Read and check the file of a sweep; raises InputError naming what is wrong."""
-    try:
-        return Sweep.model_validate(read_yaml(path, "a sweep is expected there"))
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
+    return read_checked(path, Sweep, "a sweep is", "key")
 
 
 def changed(params: Params, values: dict[str, Value], source: Path) -> Params:

@@ -1,12 +1,11 @@
 """pipelines/tagging/params.yaml: one frozen, typed block of parameters per data set."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, Rate, Samples, read_params
+from zerostart.config import Count, FrozenModel, Integer, Name, NotNegative, Number, Positive, Rate, SampleCount, read_checked
 from zerostart.errors import InputError
 
 PATH = "pipelines/tagging/params.yaml"
@@ -163,7 +162,7 @@ class TaggingParams(FrozenModel):
     tiling: TilingParams
     coco_detector: Name | None
     """Official DEIMv2 .pth of the COCO classes for the reference; null: without it."""
-    bootstrap_samples: Samples
+    bootstrap_samples: SampleCount
 
 
 class _Blocks(FrozenModel):
@@ -172,14 +171,7 @@ class _Blocks(FrozenModel):
 
 def load_tagging_params(dataset: str, path: str | Path = PATH) -> TaggingParams:
     """The block of `dataset`; raises InputError naming each wrong key, its value and what was expected."""
-    blocks = read_params(path, _Blocks).datasets
+    blocks = read_checked(path, _Blocks).datasets
     if dataset not in blocks:
         raise InputError(f"{path}: no block for the data set '{dataset}'; there are {', '.join(blocks) or 'none'}")
     return blocks[dataset]
-
-
-def dataset_argument() -> str:
-    """The data set that a stage of the pipeline is run for."""
-    if len(sys.argv) != 2:
-        raise InputError(f"usage: python {sys.argv[0]} DATASET")
-    return sys.argv[1]
