@@ -280,6 +280,20 @@ def test_refusals(run, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
+def test_a_shallow_clone_says_so(run, repository, tmp_path, monkeypatch):
+    full = revisions.git("rev-parse", "main").strip()
+    git("clone", "-q", "--depth", "1", "--branch", "better", f"file://{repository}", str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    for name in ("main", full, "better~1"):
+        with pytest.raises(InputError, match=r"unknown revision; .*; this clone is shallow: `git fetch --unshallow` brings"):
+            revisions.resolve([name, "better"])
+    git("fetch", "--unshallow")
+    assert revisions.resolve([full, "better"])[0].commit == full
+    with pytest.raises(InputError) as refused:
+        revisions.resolve(["nowhere", "better"])
+    assert "shallow" not in str(refused.value)
+
+
 def test_revisions_are_named_as_given_and_commits_shortened(run):
     full = revisions.git("rev-parse", "better").strip()
     (short,) = revisions.resolve([full])
