@@ -1,5 +1,7 @@
 """Exported graphs give what the detector gives, in their own runtime and at any batch size; what does not is not kept."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -118,6 +120,58 @@ def test_bad_targets_and_sources(pipeline, tmp_path):
         with pytest.raises(InputError, match=f"{name}: not a readable export of zerostart"):
             open_export(tmp_path)
         (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "not a readable export of zerostart"),
+        ({"image_size": 96}, r"model\.onnx: its input is \[64, 64\] pixels, but its metadata say 96"),
+        (
+            {"classes": ["crack", "dent"]},
+            r"the export is for the classes \['crack', 'dent'\], but the data set has \['crack', ",
+        ),
+        ({"classes": "crack"}, r"model\.onnx: not an export of zerostart: its metadata have no image_size and classes"),
+    ],
+)
+def test_a_graph_of_other_metadata_is_not_scored(exports, tmp_path, change, message):
+    """None: a graph of another program, which has none at all."""
+    import onnx
+
+    model = onnx.load(exports / "onnx-fp32/model.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    del model.metadata_props[:]
+    if change is not None:
+        onnx.helper.set_model_props(model, about | {"zerostart": json.dumps(json.loads(about["zerostart"]) | change)})
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=message):
+        run_command(score_module, exports, tmp_path)
+
+
+def test_a_graph_of_another_input_size_is_not_scored(exports, tmp_path):
+    """As another program writes it: the input's size is not fixed."""
+    import onnx
+
+    model = onnx.load(exports / "onnx-fp32/model.onnx")
+    for side in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        side.dim_param = "side"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"model\.onnx: its input is \['side', 'side'\] pixels, but its metadata say 64"):
+        run_command(score_module, exports, tmp_path)
+
+
+def test_a_graph_of_other_inputs_is_not_scored(exports, tmp_path):
+    """Our metadata on another graph."""
+    import onnx
+
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 64, 64]) for name in ("pixels", "y"))
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["pixels"], ["y"])], "g", [x], [y])
+    other = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    about = onnx.load(exports / "onnx-fp32/model.onnx").metadata_props
+    onnx.helper.set_model_props(other, {entry.key: entry.value for entry in about})
+    onnx.save(other, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"model\.onnx: not an export of zerostart: from `pixels` of uint8 to boxes, scores"):
+        run_command(score_module, exports, tmp_path)
 
 
 def test_scoring_needs_the_same_classes(exports):

@@ -29,9 +29,10 @@ from zerostart.retrieval.params import load_retrieval_params
 from zerostart.staleness import read_lock
 from zerostart.sweeps.space import load_sweep
 from zerostart.tagging.answer.rules import load_rules
-from zerostart.tagging.cards import load_tag_card
-from zerostart.tagging.engine.model import load_engine
-from zerostart.tagging.params import load_tagging_params
+from zerostart.tagging.cards import AcademicSource, load_tag_card
+from zerostart.tagging.engine.model import build_tagger, load_engine
+from zerostart.tagging.params import ModelOptions, ModelParams, load_tagging_params
+from zerostart.tagging.pictures.sources import read_academic
 from zerostart.tagging.pictures.store import open_store
 
 JSON_READERS = {
@@ -102,6 +103,29 @@ def test_what_is_no_file_is_one_sentence(tmp_path, monkeypatch, name, kind):
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     {"pipe": os.mkfifo, "folder": os.mkdir, "loop": lambda path: os.symlink(Path(path).name, path)}[kind](name)
     refuse(name, (JSON_READERS | YAML_READERS)[name])
+
+
+WEIGHTS = {
+    "fusion.safetensors": lambda: load_fusion("x", ["a", "b"]),
+    "model.safetensors": lambda: load_engine("x", ("a",)),
+    "home.safetensors": lambda: load_rules("x"),
+    "adapter.safetensors": lambda: load_adapter("x"),
+    "started.safetensors": lambda: build_tagger(TAGGER, 2),
+    "academic.zip": lambda: read_academic(AcademicSource(format="zip", path="academic.zip"), Path("x")),
+}
+TAGGER = ModelParams(name="convnext_atto", weights="x/started.safetensors", options=ModelOptions())
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_are_not_waited_for(tmp_path, monkeypatch, name):
+    """Their libraries open them on their own, and a pipe would keep them for ever."""
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    os.mkfifo(f"x/{name}")
+    for other in ("fusion.json", "config.json", "rules.json"):
+        Path("x", other).write_text("{}")
+    with pytest.raises(InputError, match=f"x/{name}: is a pipe; a file is expected"):
+        WEIGHTS[name]()
 
 
 @pytest.mark.parametrize(

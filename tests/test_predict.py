@@ -1,6 +1,7 @@
 """Predictions of folders and COCO files, tiles of large images, and what is refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -24,6 +25,15 @@ def pipeline(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pipeline")
     write_pipeline(folder)
     return folder
+
+
+def test_a_pipe_among_the_pictures_is_not_waited_for(pipeline, tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: not a readable image \(not a regular file\)"):
+        predict(pipeline, tmp_path, "--out", "piped")
+    with pytest.raises(InputError, match=r"a\.png: no such file or folder; an image, a folder of images or a COCO file"):
+        predict(pipeline, tmp_path / "a.png", "--out", "piped")
+    assert not (pipeline / "piped").exists()
 
 
 def detections(boxes, scores, labels):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from zerostart import report
 from zerostart.errors import InputError
-from zerostart.review import plots, revisions
+from zerostart.review import judgement, plots, revisions
 from zerostart.review.changed_objects import OBJECTS_FILE
 from zerostart.staleness import Stale, find_stale
 
@@ -82,6 +82,13 @@ def hostile():
             csv.writer(file, lineterminator="\n").writerows(rows)
 
 
+def defective():
+    """Data with records that were left out, and a class that train does not show."""
+    metrics = json.loads(Path("metrics/evaluate.json").read_text())
+    metrics["data"] = {"left_out": {"box": 2, "image": 1}, "objects_in_train": {"dent": 0, "<img src=x>": 0}}
+    Path("metrics/evaluate.json").write_text(json.dumps(metrics))
+
+
 def hostile_pictures():
     """A picture is called like that, one of ours is missing."""
     Path("plots/images/won.png").rename('plots/images/"><img src=x onerror=alert(1)>.png')
@@ -111,6 +118,7 @@ def repository(tmp_path_factory):
         commit("hostile-better", hostile, better)
         commit("other-objects", replace(OBJECTS_FILE, "images/", "../../"))
         commit("hostile-pictures", hostile_pictures)
+        commit("defective", defective)
         commit("same")
         git("checkout", "-q", "same")
     return folder
@@ -162,6 +170,16 @@ def test_html_and_markdown_in_names_stay_text(run):
     assert page.count("<script") == page.count("</script>") > 5
     assert "<img src=x" not in text and "@all" not in text and "*b*" not in text
     assert "&#60;/script&#62;&#60;img src=x onerror=alert(1)&#62; &#42;b&#42; &#64;all &#96;c&#96;" in text
+
+
+def test_what_was_left_out_of_the_data_is_said(run):
+    evaluations = [judgement.read_evaluation(revision) for revision in revisions.resolve(["main", "defective"])]
+    assert report.about_data(evaluations) == [
+        "`defective`: nothing was learned about &#60;img src=x&#62;, dent: no object in train.",
+        "`defective`: 3 defective records were left out (box 2, image 1).",
+    ]
+    with pytest.raises(InputError, match=r"x of y: 'data' is \[1\]; counts of records and of objects are expected"):
+        judgement._reservations([1], "x of y")
 
 
 def test_names_of_another_revision_s_pictures_are_not_written(run):
@@ -278,6 +296,20 @@ def test_refusals(run, tmp_path):
     with pytest.raises(InputError, match=r"mine: holds 'report\.md', which no command of zerostart wrote there"):
         run("main", "better", out="mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_a_shallow_clone_says_so(run, repository, tmp_path, monkeypatch):
+    full = revisions.git("rev-parse", "main").strip()
+    git("clone", "-q", "--depth", "1", "--branch", "better", f"file://{repository}", str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    for name in ("main", full, "better~1"):
+        with pytest.raises(InputError, match=r"unknown revision; .*; this clone is shallow: `git fetch --unshallow` brings"):
+            revisions.resolve([name, "better"])
+    git("fetch", "--unshallow")
+    assert revisions.resolve([full, "better"])[0].commit == full
+    with pytest.raises(InputError) as refused:
+        revisions.resolve(["nowhere", "better"])
+    assert "shallow" not in str(refused.value)
 
 
 def test_revisions_are_named_as_given_and_commits_shortened(run):

@@ -117,7 +117,8 @@ def test_what_another_pipeline_makes_is_no_input(repository):
     [
         (lambda: Path("metrics/evaluate.json").unlink(), r"^metrics/evaluate\.json: not readable \(No such file"),
         (lambda: Path("dvc.lock").unlink(), r"^dvc\.lock: not readable \(No such file"),
-        (lambda: Path("dvc.lock").write_text("stages:\n  a: {outs: [{path"), r"^dvc\.lock: not a lock file of DVC"),
+        (lambda: Path("dvc.lock").write_text("stages:\n  a: {outs: [{path"), r"^dvc\.lock: not valid YAML"),
+        (lambda: Path("dvc.lock").write_text("[" * 10**5), r"^dvc\.lock: not valid YAML: nested too deeply"),
         (lambda: Path("dvc.lock").write_text("[]"), r"^dvc\.lock: not a lock file of DVC"),
         (
             lambda: Path("dvc.lock").write_text("stages: {}"),

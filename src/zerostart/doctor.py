@@ -132,13 +132,22 @@ def dvc() -> Iterator[Finding]:
 
 def cache_folder() -> Path:
     """Where DVC keeps what the outputs were."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, encoding="utf-8", errors="replace"
+    )
     return Path(done.stdout.strip() or ".dvc/cache")
+
+
+def _run_dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
 
 
 def stages() -> Iterator[Finding]:
     """What `dvc repro` would do, and what is there once only because the cache had no room for it."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"], capture_output=True, encoding="utf-8", errors="replace"
+    )
     if done.returncode:
         reason = re.sub(r"\s+", " ", done.stderr).strip() or "no reason given"
         yield Finding("DVC", reason, "mend what DVC says, then run this again")

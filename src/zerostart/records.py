@@ -109,6 +109,19 @@ def read_bytes(path: str | Path, missing: str, most: int) -> bytes:
     return content
 
 
+def check_regular(path: str | Path) -> None:
+    """Raises InputError for a pipe, a socket or a device, for libraries that open a file themselves and would wait for ever.
+
+    What is missing they tell themselves.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        raise InputError(f"{path}: is {KINDS.get(kind, 'a device')}; a file is expected")
+
+
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket"}
 
 

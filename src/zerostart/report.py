@@ -13,7 +13,7 @@ from zerostart.errors import run_stage
 from zerostart.outputs import check_output_folder, output_folder
 from zerostart.review import markdown
 from zerostart.review.differences import find_differences
-from zerostart.review.judgement import read_evaluation, verdict_on
+from zerostart.review.judgement import Evaluation, read_evaluation, verdict_on
 from zerostart.review.plots import specifications, write_page
 from zerostart.review.revisions import WORKSPACE, Revision, git, resolve, uncommitted
 from zerostart.review.sections import object_sections, plot_sections
@@ -35,7 +35,7 @@ def main() -> str:
         sections = [
             f"# {' and '.join(names[1:])} against {names[0]}\n",
             *(f"**{verdict.sentence}**\n" for verdict in verdicts),
-            *(f"- Note: {note}\n" for note in notes(revisions)),
+            *(f"- Note: {note}\n" for note in [*notes(revisions), *about_data(evaluations)]),
             markdown.introduction(evaluations),
             markdown.parameters(differences, names),
             markdown.metrics(differences.metrics, names, [verdict.same_test for verdict in verdicts]),
@@ -47,6 +47,11 @@ def main() -> str:
         write_page(revisions, list(plots), folder, MarkdownIt("js-default").render(text))
         (folder / "report.md").write_text(text, encoding="utf-8", newline="\n")
     return "\n".join([*(verdict.sentence for verdict in verdicts), f"{out}: report.md, index.html"])
+
+
+def about_data(evaluations: list[Evaluation]) -> list[str]:
+    """What the data of each revision do not allow to be said."""
+    return [f"`{one.name}`: {markdown.plain(said)}." for one in evaluations for said in one.reservations]
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from zerostart.errors import InputError, run_stage
+from zerostart.records import parse_yaml
 from zerostart.review.revisions import git
 
 TOLERANCE = 1e-4 + 1e-9
@@ -69,11 +68,11 @@ def committed_locks() -> list[str]:
 def read_lock(path: str, text: str) -> Lock:
     """The stages of a lock file; raises InputError when it is none."""
     try:
-        stages = yaml.safe_load(text)["stages"]
+        stages = parse_yaml(text, path, foreign=True)["stages"]
         for stage in stages.values():
             for entry in (*stage.get("deps", ()), *stage.get("outs", ())):
                 _ = entry["path"], entry["md5"]  # both are read below
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a lock file of DVC; `dvc repro` writes it") from None
     return stages
 

@@ -120,3 +120,17 @@ def test_malformed_file(tmp_path, text, message):
 def test_refusals(load, changes, message):
     with pytest.raises(InputError, match=f"small.yaml: {message}"):
         load(**changes)
+
+
+@pytest.mark.parametrize("key", ["annotations", "images", "list", "prompts"])
+@pytest.mark.parametrize("place", ["/etc/passwd", "../../../etc/passwd", "a/../../b", "C:\\data", "\0"])
+def test_a_card_cannot_leave_the_folder_of_its_data(load, key, place):
+    if key == "prompts":
+        changes = {"prompts": place}
+    else:
+        changes = {"format": "voc", "splits": dict.fromkeys(SMALL["splits"], FILES | {"list": "a.txt", key: place})}
+    if (key, place) == ("prompts", "C:\\data"):
+        return  # a file's name like any other
+    with pytest.raises(InputError, match=rf"small.yaml: key '(splits\.train\.)?{key}' is ") as refused:
+        load(**changes)
+    assert str(refused.value).isprintable()

@@ -23,6 +23,13 @@ def test_a_single_object_however_it_is_said(tmp_path, crowd):
     assert read_coco_file(write(tmp_path, annotations=[BOX | crowd])).annotations[0].iscrowd == 0
 
 
+@pytest.mark.parametrize("number", [1e300, -1e300, 2.0**63])
+def test_an_id_beyond_64_bits_is_refused(tmp_path, number):
+    """It is whole, as all large floats are, but JSON that holds it is read nowhere."""
+    with pytest.raises(InputError, match=r"images\[0\]\.id: input should be (less|greater) than"):
+        read_coco_file(write(tmp_path, images=[{"id": number, "file_name": "a.png", "width": 9, "height": 9}]))
+
+
 @pytest.mark.parametrize("crowd", [1, True])
 def test_a_crowd_with_a_run_length_mask(tmp_path, crowd):
     mask = {"counts": [0, 10, 70], "size": [8, 10]}

@@ -38,3 +38,26 @@ def test_a_split_is_read_as_it_was_written(tmp_path):
 def test_a_missing_split_names_its_stage(tmp_path):
     with pytest.raises(InputError, match=r"test\.json: no such file; the stage `dataset` writes it"):
         read_split("test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.pop("info"), "key 'info' is missing"),
+        (lambda found: found["info"].pop("critical"), "key 'info.critical' is missing"),
+        (lambda found: found["images"][0].pop("width"), "key 'images.0.width' is missing"),
+        (lambda found: found["images"][0].update(height=0), "key 'images.0.height' is 0: input should be greater than 0"),
+        (lambda found: found["annotations"].append({}), "key 'annotations.1.image_id' is missing"),
+        (lambda found: found["annotations"][0].update(bbox=None), "key 'annotations.0.bbox' is None: input should be a valid"),
+        (lambda found: found["annotations"][0].update(image_id=9), "annotations.0 has no image or category"),
+        (lambda found: found["annotations"][0].update(category_id=9), "annotations.0 has no image or category"),
+        (lambda found: found["categories"].append("b"), "key 'categories.1' is 'b': input should be a valid dictionary"),
+    ],
+)
+def test_a_split_that_was_changed_since_is_one_sentence(tmp_path, change, message):
+    found = coco([1], [(10, 10)], [annotation(1, 1, 0, 1, 2, 3, 4)], ["a"])
+    change(found)
+    (tmp_path / "val.json").write_text(json.dumps(found))
+    with pytest.raises(InputError) as refused:
+        read_split("val", tmp_path)
+    assert f"val.json: not as the stage `dataset` writes it: {message}" in str(refused.value)

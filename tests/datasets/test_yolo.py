@@ -102,3 +102,12 @@ def test_every_defect_at_once_or_left_out(tmp_path):
     imported = import_yolo(tmp_path, {}, draw=False, on_defect="skip")
     assert len(imported.splits["train"]["annotations"]) == 2
     assert imported.splits["test"]["info"]["left_out"] == {"YOLO line": 1, "object twice": 1, "box": 4}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_an_object_twice_is_a_defect_in_every_split_unless_the_card_keeps_it(tmp_path, split):
+    twice = {split: "0 .5 .5 .2 .2\n1 .5 .5 .4 .4\n0 .5 .5 .2 .2\n"}
+    with pytest.raises(InputError, match=rf"{split}\.txt, line 3: 'dent' with the very box of .*{split}\.txt, line 1; each"):
+        import_yolo(tmp_path, twice)
+    kept = import_yolo(tmp_path, twice, draw=False, repeated_objects="keep")
+    assert len(kept.splits[split]["annotations"]) == 3

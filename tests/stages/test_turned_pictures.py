@@ -1,7 +1,8 @@
 """All eight EXIF orientations from the data set to the evaluation, and in every command that looks at pictures.
 
 The same drawn surfaces twice: as a camera stores them, each in another orientation, and upright. What the library makes of both
-must be the same; Pillow's own `exif_transpose` says what upright is.
+must be the same; Pillow's own `exif_transpose` says what upright is. Folder and files have names that a shell or an encoding
+could stumble over.
 """
 
 import json
@@ -30,6 +31,7 @@ COUNT = {"train": 8, "val": 8, "test": 16}
 UNDONE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 """The orientation that turns a picture back."""
 SUFFIXES = ("png", "jpg", "tif")
+ODD = 'it\'s "Größe" 傷'
 STAGES = ("dataset", "prompts", "text_embeddings", "baseline", "features")
 STAGES += ("warmup", "head_tuning", "decoder_tuning", "evaluate")
 PARAMS = {
@@ -54,7 +56,7 @@ def store(folder: Path, index: int, pixels: np.ndarray) -> Image.Image:
     exif[0x0112] = orientation
     image = Image.fromarray(pixels)
     stored = image.transpose(TURNS[UNDONE[orientation]]) if orientation > 1 else image
-    path = folder / f"{index}.{SUFFIXES[index % 3]}"
+    path = folder / f"{index} {ODD}.{SUFFIXES[index % 3]}"
     stored.save(path, exif=exif, **({"quality": 92} if path.suffix == ".jpg" else {}))
     with Image.open(path) as saved:
         return ImageOps.exif_transpose(saved).convert("RGB")
@@ -76,7 +78,7 @@ def prepare(root: Path) -> dict[str, Path]:
         images, objects = [], []
         for _ in range(count):
             pixels, found = draw(index)
-            store(raw["turned"], index, pixels).save(raw["upright"] / f"{index}.png")
+            store(raw["turned"], index, pixels).save(raw["upright"] / f"{index} {ODD}.png")
             images.append({"id": index, "width": pixels.shape[1], "height": pixels.shape[0]})
             for name, box in found:
                 ids = {"id": len(objects), "image_id": index, "category_id": classes.index(name)}
@@ -84,7 +86,7 @@ def prepare(root: Path) -> dict[str, Path]:
             index += 1
         for name, folder in raw.items():
             for image in images:
-                image["file_name"] = next(folder.glob(f"{image['id']}.*")).name
+                image["file_name"] = next(folder.glob(f"{image['id']} *")).name
             categories = [{"id": k, "name": name} for k, name in enumerate(classes)]
             content = {"images": images, "annotations": objects, "categories": categories}
             (folder / f"annotations/{split}.json").write_text(json.dumps(content))
@@ -94,7 +96,7 @@ def prepare(root: Path) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Both folders, all stages done."""
-    folders = prepare(tmp_path_factory.mktemp("turned"))
+    folders = prepare(tmp_path_factory.mktemp("turned") / ODD)
     for folder in folders.values():
         for stage in STAGES:
             run_stage(stage, folder)
@@ -131,7 +133,7 @@ def test_a_search_finds_the_same_cases(folders, tmp_path):
     embedder = Embedder("pixels", 32, lambda patches: patches.float().flatten(1) - 128, None)
     found = {}
     for name, folder in folders.items():
-        pictures = sorted((folder / "data/raw/synthetic").glob("*.*"), key=lambda path: int(path.stem))[:16]
+        pictures = sorted((folder / "data/raw/synthetic").glob("*.*"), key=lambda path: int(path.name.split()[0]))[:16]
         (output := tmp_path / name).mkdir()
         rows = []
         for number, path in enumerate(pictures):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import yaml
 
 from zerostart.checkup.findings import Finding
+from zerostart.errors import InputError
+from zerostart.records import read_yaml
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 """Which process reads or writes which path. DVC forgets the dead by itself, but not where another process has the number."""
@@ -21,8 +22,8 @@ def look_at_locks(dvc_locks: list[Path]) -> Iterator[Finding]:
             yield Finding("DVC's locks", f"{path}: {reason}", f"rm {path}")
     for path in dvc_locks:
         try:
-            whole = isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
-        except (yaml.YAMLError, UnicodeDecodeError):
+            whole = isinstance(read_yaml(path, "", foreign=True), dict)
+        except InputError:
             whole = False
         if not whole:
             yield Finding(
@@ -36,7 +37,7 @@ def _blocked(content: str) -> str | None:
         held = json.loads(content)
         writers, readers = held.get("write", {}).values(), held.get("read", {}).values()
         holders = {int(holder["pid"]) for holder in [*writers, *(one for several in readers for one in several)]}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "cut in the middle when DVC was killed"
     foreign = sorted(pid for pid in holders if psutil.pid_exists(pid) and not _is_dvc(pid))
     return f"names process {foreign[0]}, which is another program now" if foreign else None

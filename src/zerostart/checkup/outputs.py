@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zerostart.checkup.findings import Finding, listed
+from zerostart.errors import InputError
+from zerostart.records import read_yaml
 
 LEAST_ROOM = 500_000_000
 """Bytes; less is told, because DVC ends with 0 when its cache is full."""
@@ -42,9 +42,9 @@ def _ignoring(path: Path) -> str:
 
 def _outs(path: Path) -> list[dict[str, Any]]:
     try:
-        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].values()
+        stages = read_yaml(path, "", foreign=True)["stages"].values()
         return [out for stage in stages for out in stage.get("outs", [])]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (InputError, KeyError, TypeError, AttributeError):
         return []  # `look_at_locks` says so
 
 

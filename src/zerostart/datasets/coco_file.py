@@ -19,7 +19,7 @@ def _flag(value: object) -> object:
     return int(value) if isinstance(value, bool) else 0 if value is None else value
 
 
-Id = Annotated[int, BeforeValidator(_whole)]
+Id = Annotated[int, BeforeValidator(_whole), Field(ge=-(2**63), lt=2**63)]
 
 
 class _Record(BaseModel):

@@ -1,22 +1,64 @@
 """Read the validated splits that the stage `dataset` writes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
+from zerostart.config import explain_problems
 from zerostart.errors import InputError
 from zerostart.records import read_json
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Info(BaseModel):
+    dataset: str
+    critical: list[str]
+
+
+class _Image(BaseModel):
+    id: int
+    file_name: str
+    width: Annotated[Finite, Field(gt=0)]
+    height: Annotated[Finite, Field(gt=0)]
+
+
+class _Annotation(BaseModel):
+    image_id: int
+    category_id: int
+    bbox: tuple[Finite, Finite, Finite, Finite]
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+
+
+class _Split(BaseModel):
+    """What the stages and commands rely on."""
+
+    info: _Info
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
 
 def read_split(split: str, folder: str | Path = "data/coco") -> dict:
-    """The COCO JSON of `train`, `val` or `test`; raises InputError when the stage `dataset` has not written it."""
+    """The COCO JSON of `train`, `val` or `test`; raises InputError when it is not as the stage `dataset` writes it."""
     path = Path(folder) / f"{split}.json"
     coco = read_json(path, "the stage `dataset` writes it")
-    lists = ("images", "annotations", "categories")
-    if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in lists):
-        raise InputError(f"{path}: COCO annotations, as the stage `dataset` writes them, are expected")
+    try:
+        found = _Split.model_validate(coco)
+    except ValidationError as error:
+        problems = explain_problems(error, kind="key")
+        raise InputError(f"{path}: not as the stage `dataset` writes it: {problems}") from None
+    images, categories = {image.id for image in found.images}, {category.id for category in found.categories}
+    for index, item in enumerate(found.annotations):
+        if item.image_id not in images or item.category_id not in categories:
+            raise InputError(f"{path}: not as the stage `dataset` writes it: annotations.{index} has no image or category")
     return coco
 
 

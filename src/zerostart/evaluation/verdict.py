@@ -27,10 +27,10 @@ def verdict(metrics: dict) -> str:
         found += ": it includes 0, so no difference is shown on these test images"
     else:
         found += f": it excludes 0, the refined detector is {'better' if low > 0 else 'worse'} on these test images"
-    return "; ".join([found, *_reservations(metrics.get("data", {}))])
+    return "; ".join([found, *reservations(metrics.get("data", {}))])
 
 
-def _reservations(data: dict[str, dict[str, int]]) -> list[str]:
+def reservations(data: dict[str, dict[str, int]]) -> list[str]:
     """What the data do not allow to be said (`data` in metrics/evaluate.json)."""
     said = []
     if unseen := [name for name, count in data.get("objects_in_train", {}).items() if count == 0]:

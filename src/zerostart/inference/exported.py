@@ -75,7 +75,10 @@ def _open_onnx(path: Path, threads: int) -> Exported:
     except Exception as error:  # its exceptions have no common class
         raise ValueError(str(error)) from None
     about = _about(session.get_modelmeta().custom_metadata_map["zerostart"], path)
-    (pixels,) = session.get_inputs()
+    pixels, *others = session.get_inputs()
+    outputs = {output.name for output in session.get_outputs()}
+    if others or (pixels.name, pixels.type) != ("pixels", "tensor(uint8)") or not outputs.issuperset(OUTPUTS):
+        raise InputError(f"{path}: not an export of zerostart: from `pixels` of uint8 to {', '.join(OUTPUTS)} is expected")
     _check_side(pixels.shape[2:], about, path)
     return Exported(about, lambda pixels: session.run(list(OUTPUTS), {"pixels": pixels}))
 

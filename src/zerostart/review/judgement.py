@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from zerostart.errors import InputError, shown
 from zerostart.evaluation.paired_samples import PairedSamples, intervals, parse_samples
-from zerostart.records import parse_json
+from zerostart.evaluation.verdict import reservations
+from zerostart.records import WRONG_SHAPE, parse_json
 from zerostart.review.revisions import Revision
 
 METRICS_FILE, SAMPLES_FILE = "metrics/evaluate.json", "metrics/bootstrap.json"
@@ -18,6 +19,8 @@ class Evaluation(NamedTuple):
     """Of the refined detector on test; None when the revision has no such metric."""
     samples: PairedSamples | None
     """None when the revision is older than they are."""
+    reservations: tuple[str, ...] = ()
+    """What its data do not allow to be said, see :func:`zerostart.evaluation.verdict.reservations`."""
 
 
 class Verdict(NamedTuple):
@@ -39,7 +42,15 @@ def read_evaluation(revision: Revision) -> Evaluation:
     if not isinstance(composite, float | int | None) or isinstance(composite, bool):
         raise InputError(f"{where}: 'composite' is {shown(composite)}; a number is expected")
     name = f"{SAMPLES_FILE} of {revision.name}"
-    return Evaluation(revision.name, composite, None if samples is None else parse_samples(samples, name))
+    parsed = None if samples is None else parse_samples(samples, name)
+    return Evaluation(revision.name, composite, parsed, _reservations(found.get("data", {}), where))
+
+
+def _reservations(data: object, where: str) -> tuple[str, ...]:
+    try:
+        return tuple(reservations(data))
+    except WRONG_SHAPE:
+        raise InputError(f"{where}: 'data' is {shown(data)}; counts of records and of objects are expected") from None
 
 
 def verdict_on(base: Evaluation, other: Evaluation, differences: bool) -> Verdict:

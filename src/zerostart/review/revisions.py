@@ -59,6 +59,8 @@ def _resolve(repo: Repo, name: str) -> Revision:
         commit = resolve_rev(repo.scm, name)
     except RevError:
         known = "a branch, tag, commit, experiment name or `workspace` is expected"
+        if git("rev-parse", "--is-shallow-repository").strip() == "true":
+            known += "; this clone is shallow: `git fetch --unshallow` brings the commits that it lacks"
         raise InputError(f"{name!r}: unknown revision; {known}") from None
     return Revision(git("rev-parse", "--short", commit).strip() if name == commit else name, commit)
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from zerostart.config import FrozenModel, Name, explain_problems
 from zerostart.errors import InputError
-from zerostart.records import checked_json
+from zerostart.records import check_regular, checked_json
 from zerostart.tagging.params import ModelParams, Side
 from zerostart.weights import copy_weights
 
@@ -75,6 +75,7 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
 
 def _from_file(name: str, path: str, options: dict[str, Any]) -> nn.Module:
     """The model with all weights of a file, whatever number of classes its head has."""
+    check_regular(path)
     try:
         weights = load_file(path)
     except FileNotFoundError:
@@ -103,7 +104,7 @@ class _Config(FrozenModel):
 def save_engine(model: nn.Module, params: ModelParams, tags: tuple[str, ...], input_size: int, folder: Path) -> None:
     """Write `config.json` and `model.safetensors`."""
     config = _Config(model=params, tags=tags, input_size=input_size)
-    (folder / "config.json").write_text(config.model_dump_json(indent=1) + "\n")
+    (folder / "config.json").write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
 
 
@@ -113,6 +114,7 @@ def load_engine(folder: str | Path, tags: tuple[str, ...]) -> tuple[ConvNeXt, in
     Raises InputError when a file is missing, or when the tagger was trained for other tags (names or order).
     """
     folder = Path(folder)
+    check_regular(folder / "model.safetensors")
     try:
         config = _Config.model_validate_json(checked_json(folder / "config.json", "the tagging stages write it"))
         weights = load_file(folder / "model.safetensors")
