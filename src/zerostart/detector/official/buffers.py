@@ -60,8 +60,8 @@ def with_buffers(model: Deimv2ForObjectDetection, weights: dict[str, Tensor], so
         trained = side * math.sqrt(given / expected)  # there is a position for so many pixels of the image
         if trained != side and trained % 32 == 0:
             raise InputError(
-                f"{source}: by their {given} anchors the weights were trained with eval_spatial_size {trained:.0f}x{trained:.0f},"
-                f" but the configuration's is {side}x{side}; the training's own is expected"
+                f"{source}: by their {given} anchors the weights were trained with eval_spatial_size"
+                f" {trained:.0f}x{trained:.0f}, but the configuration's is {side}x{side}; the training's own is expected"
             )
     return own | weights
 
