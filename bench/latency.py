@@ -38,7 +38,7 @@ class BaselineGraph(Graph):
 
     def __init__(self, detector: RefinedDetector):
         super().__init__(detector)
-        self.refined.look = lambda pixels, _merge_iou: detector.look_as_baseline(pixels)
+        self.refined.look = detector.look_as_baseline
 
 
 def onnx_run(graph: Graph, folder: Path) -> Callable[[torch.Tensor], Any]:

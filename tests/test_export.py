@@ -1,18 +1,25 @@
 """Exported graphs give what the detector gives, in their own runtime and at any batch size; what does not is not kept."""
 
+import argparse
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
-from refined_sample import refined_sample, run_command, write_pipeline
-from tiny_detector import QUERIES, random_pixels
+from official_checkpoint import SIZE, calm_weights, write_config
+from refined_sample import random_fusion, refined_sample, run_command, settings, write_pipeline
+from tiny_detector import CLASSES, QUERIES, random_pixels
 
 from zerostart import export as export_module
 from zerostart import score as score_module
+from zerostart.detector.official.checkpoint import rename_weights
+from zerostart.detector.official.config import read_official_config
+from zerostart.detector.official.conversion import convert
 from zerostart.errors import InputError
 from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.exported import open_export
+from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.method.merged_views import merge_queries
 
 
@@ -67,8 +74,6 @@ def test_reduced_precision_is_smaller_and_near(exports):
 
 
 def test_the_text_is_folded_away(exports):
-    import onnx
-
     model = onnx.load(exports / "onnx-fp32/model.onnx")
     shapes = [list(tensor.dims) for tensor in model.graph.initializer]
     assert [64, 3] in shapes  # D_v×K
@@ -98,6 +103,44 @@ def test_a_graph_that_differs_is_not_kept(pipeline, monkeypatch):
     with pytest.raises(InputError, match=r"differs from the detector by 0\.01 on real images; at most 0\.001"):
         run_command(export_module, pipeline, "--format", "onnx", "--out", "wrong")
     assert not list(pipeline.glob("*wrong*")) and not list(pipeline.glob(".tmp*"))
+
+
+FOR_OPENVINO = argparse.Namespace(format="openvino", precision="fp32")
+
+
+def test_the_tiny_vit_runs_in_openvino(tmp_path):
+    """It has no register tokens: an empty tensor of them is nothing that OpenVINO reads."""
+    weights = rename_weights(calm_weights("s", len(CLASSES)))
+    config = read_official_config(write_config(tmp_path, "s", num_classes=len(CLASSES)))
+    detector = RefinedDetector(convert(config, weights, CLASSES, "s"), random_fusion(192), settings())
+    images = (255 * random_pixels(2, size=SIZE)).to(torch.uint8)
+    sentence = export_module.export(detector, [images], iter(()), tmp_path, FOR_OPENVINO)
+    assert "on 2 images of val" in sentence  # within the command's tolerance
+    scores = open_export(tmp_path).run(images.numpy())[1]
+    np.testing.assert_allclose(scores, Graph(detector)(images)[1].numpy(), atol=1e-3)
+
+
+def test_what_a_runtime_cannot_read_is_one_sentence(tmp_path, monkeypatch):
+    def strange(graph, path):
+        value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+        node = onnx.helper.make_node("Strange", ["x"], ["y"])
+        result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+        opset = [onnx.helper.make_opsetid("", 18)]
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [result]), opset_imports=opset), path)
+
+    monkeypatch.setattr(export_module, "write_onnx", strange)
+    with pytest.raises(InputError, match=r"OpenVINO cannot read the graph of this detector \(.*Strange.*\)") as refused:
+        export_module.export(refined_sample(), [], iter(()), tmp_path, FOR_OPENVINO)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_check_looks_at_each_image_once(monkeypatch):
+    """However many merges are right: the detector's pass is what takes minutes."""
+    graph, images = Graph(refined_sample()), (255 * random_pixels(2)).to(torch.uint8)
+    expected, passes = [tensor.numpy() for tensor in graph(images)], []
+    graph.refined.detector.register_forward_pre_hook(lambda *_: passes.append(1))
+    assert export_module.largest_difference(graph, lambda _: expected, [images, images]) == 0
+    assert len(passes) == 2
 
 
 def test_bad_targets_and_sources(pipeline, tmp_path):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zerostart.datasets.splits import read_split
 from zerostart.detector.pixels import image_batches
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, run_stage, shown
 from zerostart.inference.assembly import load_checkpoint
 from zerostart.inference.export_graph import Graph, metadata, write_onnx
 from zerostart.inference.exported import FILES, Run, open_export
@@ -62,7 +62,14 @@ def export(
 
 
 def _to_openvino(path: Path, out: Path, graph: Graph, precision: str) -> None:
-    model = openvino.Core().read_model(path)  # not convert_model, which has telemetry
+    try:
+        model = openvino.Core().read_model(path)  # not convert_model, which has telemetry
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]  # the lines above say where in its sources
+        raise InputError(
+            f"--format openvino: OpenVINO cannot read the graph of this detector ({shown(reason, 200, False)}); --format onnx"
+            " writes the same graph for onnxruntime"
+        ) from None
     model.set_rt_info(json.dumps(metadata(graph.refined), sort_keys=True), "zerostart")
     openvino.save_model(model, out / FILES["openvino"], compress_to_fp16=precision == "fp16")
     path.unlink()
@@ -81,7 +88,8 @@ def largest_difference(graph: Graph, run: Run, images: list[Tensor]) -> float:
     worst = 0.0
     for batch in images:
         found = run(batch.numpy())
-        own = [[tensor.numpy() for tensor in graph(batch, variant)] for variant in variants]
+        views = graph.refined.look_at_views(batch)  # once: of a large detector on a CPU this is what an export waits for
+        own = [[t.numpy() for t in graph.ranked(graph.refined.merged(views, variant))] for variant in variants]
         for index in range(len(batch)):
             other = [array[index] for array in found]
             worst = max(worst, min(_difference([array[index] for array in one], other) for one in own))

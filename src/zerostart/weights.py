@@ -78,6 +78,8 @@ def mismatches(model: nn.Module, weights: dict[str, Tensor]) -> list[Mismatch]:
 
 
 def _likely_cause(found: list[Mismatch]) -> str:
+    if all(re.search(r"(^|\.)(anchors|valid_mask)$", item.name) and item.given and item.expected for item in found):
+        return "is it another eval_spatial_size?"
     heads = [item for item in found if CLASS_HEADS.search(item.name) and item.given and item.expected]
     if len(heads) < len(found):
         return "is it another variant?"

@@ -173,6 +173,8 @@ HOSTILE_CONFIGS = {
     "an odd size": (lambda config: config | {"eval_size": [33, 33]}, "'eval_size"),
     "two sizes": (lambda config: config | {"eval_size": [64, 96]}, "equal sides are expected"),
     "a huge size": (lambda config: config | {"eval_size": [2**20, 2**20]}, "'eval_size"),
+    "anchors without a size": (lambda c: c | {"official_buffers": True, "eval_size": None}, "there is no 'eval_size'"),
+    "anchors in words": (lambda config: config | {"official_buffers": "yes, please"}, "'official_buffers' is 'yes, please'"),
     "two colours": (lambda config: config | {"image_mean": [0, 0], "image_std": [1, 1]}, "'image_mean"),
     "a colour that is a name": (lambda config: config | {"image_mean": ["r"] * 3, "image_std": [1, 1, 1]}, "'image_mean"),
     "division by zero": (lambda config: config | {"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}, "'image_std"),

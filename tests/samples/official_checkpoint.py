@@ -4,10 +4,12 @@ The names are written down here from the official modules, independently of the 
 """
 
 import itertools
+import re
 from pathlib import Path
 
 import torch
 import yaml
+from official_anchors import anchors
 from torch import Tensor
 
 CLASSES = 6
@@ -88,6 +90,28 @@ def vit_variant(vit: dict, width: int, encoder: dict, layers: int, ffn: int) -> 
     }
 
 
+def hgnet_variant(name: str, channels: list[int], lab: bool) -> dict:
+    """The backbone of an official S, M, L or X with HGNetv2 before a small encoder and decoder."""
+    return {
+        "eval_spatial_size": [SIZE, SIZE],
+        "HGNetv2": {"name": name, "use_lab": lab},
+        "HybridEncoder": {
+            "in_channels": channels,
+            "hidden_dim": 64,
+            "depth_mult": 0.34,
+            "expansion": 0.5,
+            "dim_feedforward": 96,
+        },
+        "DEIMTransformer": {
+            "feat_channels": [64] * 3,
+            "hidden_dim": 64,
+            "num_layers": 3,
+            "dim_feedforward": 96,
+            "num_queries": 20,
+        },
+    }
+
+
 TINY = {"name": "vit_tiny", "embed_dim": 192, "num_heads": 3, "interaction_indexes": [3, 7, 11]}
 PLUS = {"name": "vit_tinyplus", "embed_dim": 256, "num_heads": 4, "interaction_indexes": [3, 7, 11]}
 SMALL = {"name": "dinov3_vits16", "interaction_indexes": [5, 8, 11], "conv_inplane": 32, "hidden_dim": 224, "finetune": True}
@@ -97,6 +121,10 @@ VARIANTS = {
     "m": vit_variant(PLUS, 256, {"depth_mult": 1, "expansion": 0.67, "dim_feedforward": 512}, layers=4, ffn=512),
     "l": vit_variant(SMALL, 224, {"dim_feedforward": 896}, layers=4, ffn=1792),
     "x": vit_variant(LARGE, 256, {"dim_feedforward": 1024, "expansion": 1.25, "depth_mult": 1.37}, layers=6, ffn=2048),
+    "B0": hgnet_variant("B0", [256, 512, 1024], lab=True),
+    "B2": hgnet_variant("B2", [384, 768, 1536], lab=True),
+    "B4": hgnet_variant("B4", [512, 1024, 2048], lab=False),
+    "B5": hgnet_variant("B5", [512, 1024, 2048], lab=False),
 }
 
 
@@ -182,8 +210,46 @@ def dino_backbone(section: dict) -> dict:
     return names
 
 
+# Of the stem (mid, out) and the four stages (in, mid, out, blocks, layers): engine/backbone/hgnetv2.py, arch_configs.
+HGNET = {
+    "B0": ((16, 16), [(16, 16, 64, 1, 3), (64, 32, 256, 1, 3), (256, 64, 512, 2, 3), (512, 128, 1024, 1, 3)]),
+    "B2": ((24, 32), [(32, 32, 96, 1, 4), (96, 64, 384, 1, 4), (384, 128, 768, 3, 4), (768, 256, 1536, 1, 4)]),
+    "B4": ((32, 48), [(48, 48, 128, 1, 6), (128, 96, 512, 1, 6), (512, 192, 1024, 3, 6), (1024, 384, 2048, 1, 6)]),
+    "B5": ((32, 64), [(64, 64, 128, 1, 6), (128, 128, 512, 2, 6), (512, 256, 1024, 5, 6), (1024, 512, 2048, 2, 6)]),
+}
+
+
+def hgnet_backbone(section: dict) -> dict:
+    lab = section["use_lab"]
+
+    def conv(prefix: str, inputs: int, outputs: int, kernel: int, active=True) -> dict:
+        names = conv_norm(prefix, inputs, outputs, kernel, norm="bn")
+        return names | ({f"{prefix}.lab.scale": (1,), f"{prefix}.lab.bias": (1,)} if lab and active else {})
+
+    (mid, out), stages = HGNET[section["name"]]
+    stem = {"stem1": (3, mid, 3), "stem2a": (mid, mid // 2, 2), "stem2b": (mid // 2, mid, 2), "stem3": (2 * mid, mid, 3)}
+    names: dict = {}
+    for name, shape in (stem | {"stem4": (mid, out, 1)}).items():
+        names |= conv(f"backbone.stem.{name}", *shape)
+    for index, (inputs, mid, out, blocks, layers) in enumerate(stages):
+        light, kernel = (True, 5) if index > 1 else (False, 3)
+        if index:
+            names |= conv(f"backbone.stages.{index}.downsample", 1, inputs, 3, active=False)
+        for number in range(blocks):
+            block, first = f"backbone.stages.{index}.blocks.{number}", inputs if number == 0 else out
+            for layer in range(layers):
+                prefix, entering = f"{block}.layers.{layer}", first if layer == 0 else mid
+                if light:
+                    names |= conv(f"{prefix}.conv1", entering, mid, 1, active=False) | conv(f"{prefix}.conv2", 1, mid, kernel)
+                else:
+                    names |= conv(prefix, entering, mid, kernel)
+            names |= conv(f"{block}.aggregation.0", first + layers * mid, out // 2, 1)
+            names |= conv(f"{block}.aggregation.1", out // 2, out, 1)
+    return names
+
+
 def hybrid_encoder(section: dict) -> dict:
-    """Of version deim, with as many channels inside as come in: no input projection, no convolution after the CSP blocks."""
+    """Of version deim: no convolution after the CSP blocks; an input projection where other channels come in."""
     width, inner = section["hidden_dim"], round(section["expansion"] * section["hidden_dim"] // 2)
     layer = "encoder.encoder.0.layers.0"
     names = {f"{layer}.self_attn.in_proj_weight": (3 * width, width), f"{layer}.self_attn.in_proj_bias": (3 * width,)}
@@ -191,6 +257,8 @@ def hybrid_encoder(section: dict) -> dict:
     names |= linear(f"{layer}.linear1", width, section["dim_feedforward"])
     names |= linear(f"{layer}.linear2", section["dim_feedforward"], width)
     names |= layer_norm(f"{layer}.norm1", width) | layer_norm(f"{layer}.norm2", width)
+    for index, channels in enumerate(section["in_channels"]):
+        names |= conv_norm(f"encoder.input_proj.{index}", channels, width, 1) if channels != width else {}
     for index in range(2):
         names |= conv_norm(f"encoder.lateral_convs.{index}", width, width, 1)
         names |= conv_norm(f"encoder.downsample_convs.{index}.0.cv1", width, width, 1)
@@ -207,11 +275,12 @@ def hybrid_encoder(section: dict) -> dict:
     return names
 
 
-def decoder(section: dict, classes: int) -> dict:
+def decoder(section: dict, classes: int, size: int) -> dict:
     """With gateways, and a box head for each layer."""
+    positions = sum((size // stride) ** 2 for stride in (8, 16, 32))
     width, points = section["hidden_dim"], sum(section["num_points"])
     names = {"decoder.up": (1,), "decoder.reg_scale": (1,), "decoder.decoder.up": (1,), "decoder.decoder.reg_scale": (1,)}
-    names |= {"decoder.anchors": (1, 84, 4), "decoder.valid_mask": (1, 84, 1)}
+    names |= {"decoder.anchors": (1, positions, 4), "decoder.valid_mask": (1, positions, 1)}
     names |= {"decoder.denoising_class_embed.weight": (classes + 1, width)} | linear("decoder.enc_score_head", width, classes)
     names |= mlp("decoder.enc_bbox_head", width, width, width, 4) | mlp("decoder.pre_bbox_head", width, width, width, 4)
     names |= mlp("decoder.query_pos_head", 4, width, width, width)
@@ -232,21 +301,20 @@ def decoder(section: dict, classes: int) -> dict:
     return names
 
 
-def random_weights(variant: str, classes=CLASSES, seed=0) -> dict[str, Tensor]:
-    """All tensors of an official S, M, L or X."""
+def random_weights(variant: str, classes=CLASSES, seed=0, size=SIZE) -> dict[str, Tensor]:
+    """All tensors of an official S, M, L or X (`B0` to `B5`: those with HGNetv2) for images of size x size."""
     own = VARIANTS[variant]
-    names = dino_backbone(own["DINOv3STAs"])
+    names = dino_backbone(own["DINOv3STAs"]) if "DINOv3STAs" in own else hgnet_backbone(own["HGNetv2"])
     names |= hybrid_encoder(BASE["HybridEncoder"] | own["HybridEncoder"])
-    names |= decoder(BASE["DEIMTransformer"] | own["DEIMTransformer"], classes)
+    names |= decoder(BASE["DEIMTransformer"] | own["DEIMTransformer"], classes, size)
     generator = torch.Generator().manual_seed(seed)
-    return {name: _value(name, shape, generator) for name, shape in names.items()}
+    made = dict(zip(("decoder.anchors", "decoder.valid_mask"), anchors(size), strict=True))
+    return {name: made[name] if name in made else _value(name, shape, generator) for name, shape in names.items()}
 
 
 def _value(name: str, shape: tuple, generator: torch.Generator) -> Tensor:
     if name.endswith("num_batches_tracked"):
         return torch.tensor(9)
-    if name.endswith("valid_mask"):
-        return torch.ones(shape, dtype=torch.bool)
     if name.endswith("bias_mask"):
         return torch.tensor([1.0, 0.0, 1.0]).repeat_interleave(shape[0] // 3)
     if name.endswith("rope_embed.periods"):
@@ -259,6 +327,16 @@ def _value(name: str, shape: tuple, generator: torch.Generator) -> Tensor:
     if name.endswith(("gamma", "scale")) or (len(shape) == 1 and name.endswith("weight")):
         return 1 + 0.1 * noise
     return noise * (0.1 if len(shape) == 1 else (2.0 / torch.tensor(shape[1:]).prod()) ** 0.5)
+
+
+STEEP = re.compile(r"attn\.(proj|out_proj)|mlp\.(fc2|w3)|swish_ffn\.w3|bbox_head|sampling_offsets|reg_conf")
+
+
+def calm_weights(variant: str, classes=CLASSES, size=SIZE) -> dict[str, Tensor]:
+    """Random ones that do not amplify rounding: otherwise 1e-9 of a pixel moves logits by 5e-3, in the port's float32 norms."""
+    weights = random_weights(variant, classes, size=size)
+    weights = {name: 0.1 * tensor if STEEP.search(name) else tensor for name, tensor in weights.items()}
+    return weights | {"decoder.enc_score_head.bias": torch.zeros(classes)}  # else positions without a box win at 448 pixels
 
 
 NAMES = [f"class{k}" for k in range(CLASSES)]

@@ -32,6 +32,7 @@ class BaselineConfig(FrozenModel):
     d_model: Width = 256
     num_queries: Annotated[Count, Field(le=10_000)] = 300
     eval_size: tuple[Side, Side] | None = None
+    official_buffers: bool = False
     image_mean: Colour | None = None
     image_std: tuple[Positive, Positive, Positive] | None = None
     feat_strides: Annotated[tuple[Width, ...], Field(min_length=1)] | None = None
@@ -42,6 +43,8 @@ class BaselineConfig(FrozenModel):
             raise ValueError(f"'id2label' has the keys {shown(list(self.id2label))}; whole numbers are expected")
         if self.eval_size and self.eval_size[0] != self.eval_size[1]:
             raise ValueError(f"'eval_size' is {list(self.eval_size)}; equal sides are expected")
+        if self.official_buffers and not self.eval_size:
+            raise ValueError("'official_buffers' is true, but there is no 'eval_size', the image size that its anchors are for")
         if (self.image_mean is None) != (self.image_std is None):
             raise ValueError("'image_mean' and 'image_std' are expected together")
         return self

@@ -7,6 +7,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.detector.model import build_detector
+from zerostart.detector.official.buffers import without_buffers
 from zerostart.detector.official.checkpoint import read_official_checkpoint
 from zerostart.detector.variants import LIGHT_VARIANTS, variant_config
 from zerostart.errors import InputError
@@ -31,5 +32,5 @@ def load_official_detector(path: str | Path) -> Deimv2ForObjectDetection:
     if variant is None:
         raise InputError(f"{path}: neither DEIMv2-Atto nor -Femto, the variants that are read here")
     detector = build_detector(variant_config(variant, list(COCO_CLASSES), INPUT_SIZE[variant], QUERIES[variant]))
-    copy_weights(detector, weights, path)
+    copy_weights(detector, without_buffers(weights), path)
     return detector.eval().requires_grad_(False)

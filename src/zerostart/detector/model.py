@@ -15,6 +15,7 @@ from transformers import Deimv2Config, Deimv2ForObjectDetection
 from transformers.utils import logging as transformers_logging
 
 from zerostart.detector.baseline_config import baseline_classes
+from zerostart.detector.official.buffers import hold_buffers
 from zerostart.detector.official.corrections import follow_official_code
 from zerostart.errors import InputError, shown
 from zerostart.records import WRONG_SHAPE, read_json
@@ -29,9 +30,15 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 def build_detector(config: Deimv2Config) -> Deimv2ForObjectDetection:
-    """A detector with random weights (torch's global seed) that computes what the official code computes."""
+    """A detector with random weights (torch's global seed) that computes what the official code computes.
+
+    With `official_buffers` in `config` its anchors and rotary frequencies are part of its state, as in an official checkpoint.
+    """
     config.official_decoder = True  # for `load_detector`: transformers' own loader does not make the corrections
-    return _normalise_pixels(follow_official_code(Deimv2ForObjectDetection(config)))
+    model = follow_official_code(Deimv2ForObjectDetection(config))
+    if getattr(config, "official_buffers", False):
+        hold_buffers(model)
+    return _normalise_pixels(model)
 
 
 def _normalise_pixels(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDetection:

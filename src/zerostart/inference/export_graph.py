@@ -12,7 +12,7 @@ from torch.onnx import symbolic_helper
 from torchvision.ops import box_convert
 
 from zerostart.inference.detections import top_pairs
-from zerostart.inference.refined_detector import RefinedDetector
+from zerostart.inference.refined_detector import RefinedDetector, Seen
 
 OPSET = 18
 """The first one whose ScatterElements takes a maximum."""
@@ -30,8 +30,11 @@ class Graph(nn.Module):
         self.refined = detector.folded()
         self.eval()  # the tracer puts it back into the mode that it was in, with all its parts
 
-    def forward(self, pixels: Tensor, merge_iou: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        seen = self.refined.look(pixels, merge_iou)
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.ranked(self.refined.look(pixels))
+
+    def ranked(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs, by what images give."""
         query, score, label = top_pairs(seen.scores)
         boxes = box_convert(seen.boxes, "cxcywh", "xyxy").clamp(0, 1)
         return boxes.gather(1, query.unsqueeze(2).expand(-1, -1, 4)), score, label

@@ -78,6 +78,18 @@ class Seen(NamedTuple):
     so that the sigmoid of their sum is that query's score, not the merged one."""
 
 
+class Views(NamedTuple):
+    """What B images and their mirror images give: V views with Q queries each, boxes where they lie in the image itself."""
+
+    boxes: Tensor
+    """B×V×Q×4."""
+    scores: Tensor
+    """B×V×Q×K, as the following; see `Seen`."""
+    base: Tensor
+    delta: Tensor
+    text: Tensor
+
+
 class RefinedDetector(nn.Module):
     """A detector with a fusion behind it, and the frozen detector that both came from.
 
@@ -183,8 +195,12 @@ class RefinedDetector(nn.Module):
         detector.rounds = ROUNDS
         return detector
 
-    def look(self, pixels: Tensor, merge_iou: float | None = None) -> Seen:
+    def look(self, pixels: Tensor) -> Seen:
         """All queries of images (B×3×S×S uint8 RGB, S: `image_size`) with their mirror images merged."""
+        return self.merged(self.look_at_views(pixels))
+
+    def look_at_views(self, pixels: Tensor) -> Views:
+        """What the images of :meth:`look` and their mirror images give, which pass through the detector as one batch."""
         values = pixel_values(pixels)
         flips = [FLIPS[number] for number in TEST_VIEWS[self.settings.test_flips]]
         seen = look(self.detector, pixel_values=torch.cat([mirrored(values, flip) for flip in flips]))
@@ -197,9 +213,14 @@ class RefinedDetector(nn.Module):
         refined, base, delta, text = (t.unflatten(0, (len(flips), -1)).transpose(0, 1) for t in (refined, base, delta, text))
         views = seen["boxes"].unflatten(0, (len(flips), -1))
         boxes = torch.stack([unflip(view, flip) for view, flip in zip(views.unbind(0), flips, strict=True)], dim=1)
-        if len(flips) == 1:
-            return Seen(boxes[:, 0], refined[:, 0].sigmoid(), base[:, 0], delta[:, 0], text[:, 0])
-        merged = merge_queries(boxes, refined.sigmoid(), merge_iou or self.settings.merge_iou, self.rounds)
+        return Views(boxes, refined.sigmoid(), base, delta, text)
+
+    def merged(self, views: Views, merge_iou: float | None = None) -> Seen:
+        """The views as one set of queries; merge_iou: by default the one of `settings`."""
+        boxes, scores, base, delta, text = views
+        if boxes.shape[1] == 1:
+            return Seen(*(tensor[:, 0] for tensor in views))
+        merged = merge_queries(boxes, scores, merge_iou or self.settings.merge_iou, self.rounds)
         best = merged.best.unsqueeze(2).expand(-1, -1, base.shape[-1])
         parts = (tensor.flatten(1, 2).gather(1, best) for tensor in (base, delta, text))
         return Seen(merged.boxes, merged.scores, *parts)

@@ -105,7 +105,7 @@ def changed(section: str | None = None, **changes) -> dict:
     ("raw", "message"),
     [
         (changed("DEIMTransformer", num_querys=3), "section 'DEIMTransformer': unknown key 'num_querys'"),
-        (changed("HGNetv2", name="B4"), "section 'HGNetv2': key 'name' is 'B4': input should be 'Atto'"),
+        (changed("HGNetv2", name="B3"), "section 'HGNetv2': key 'name' is 'B3': input should be 'Atto'"),
         (changed("HybridEncoder", fuse_op="cat"), "section 'HybridEncoder': key 'fuse_op' is 'cat'"),
         (changed("DEIMTransformer", query_select_method="agnostic"), "key 'query_select_method' is 'agnostic'"),
         (changed("DEIMTransformer", hidden_dim="wide"), "key 'hidden_dim' is 'wide'"),

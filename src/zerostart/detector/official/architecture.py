@@ -11,8 +11,12 @@ HGNET_STAGES = {
     "Atto": {"out": [64, 256, 256], "blocks": [1, 1, 1], "kernel": [3, 3, 3]},
     "Femto": {"out": [64, 256, 512], "blocks": [1, 1, 1], "kernel": [3, 3, 5]},
     "Pico": {"out": [64, 256, 512], "blocks": [1, 1, 2], "kernel": [3, 3, 5]},
-    "B0": {"out": [64, 256, 512, 1024], "blocks": [1, 1, 2, 1], "kernel": [3, 3, 5, 5]},
+    "B0": {"out": [64, 256, 512, 1024], "blocks": [1, 1, 2, 1]},
+    "B2": {"stem": [24, 32], "mid": 32, "out": [96, 384, 768, 1536], "blocks": [1, 1, 3, 1], "layers": 4},
+    "B4": {"stem": [32, 48], "mid": 48, "out": [128, 512, 1024, 2048], "blocks": [1, 1, 3, 1], "layers": 6},
+    "B5": {"stem": [32, 64], "mid": 64, "out": [128, 512, 1024, 2048], "blocks": [1, 2, 5, 2], "layers": 6},
 }
+"""`mid`: channels inside the first stage, doubled by every further one; `layers`: convolutions of a block."""
 
 
 def transformers_config(official: OfficialConfig, classes: Sequence[str]) -> Deimv2Config:
@@ -72,20 +76,20 @@ def _encoder(official: OfficialConfig) -> dict:
 
 
 def _hgnet(backbone: HGNetv2) -> HGNetV2Config:
-    stages = HGNET_STAGES[backbone.name]
+    stages = {"stem": [16, 16], "mid": 16, "kernel": [3, 3, 5, 5], "layers": 3} | HGNET_STAGES[backbone.name]
     count = len(stages["out"])
     return HGNetV2Config(
         hidden_sizes=stages["out"],
-        depths=[3] * count,
-        stem_channels=[3, 16, 16],
-        stage_in_channels=[16, *stages["out"][:-1]],
-        stage_mid_channels=[16, 32, 64, 128][:count],
+        depths=[stages["layers"]] * count,
+        stem_channels=[3, *stages["stem"]],
+        stage_in_channels=[stages["stem"][1], *stages["out"][:-1]],
+        stage_mid_channels=[stages["mid"] * 2**stage for stage in range(count)],
         stage_out_channels=stages["out"],
         stage_num_blocks=stages["blocks"],
         stage_downsample=[False, True, True, True][:count],
         stage_light_block=[False, False, True, True][:count],
         stage_kernel_size=stages["kernel"],
-        stage_numb_of_layers=[3] * count,
+        stage_numb_of_layers=[stages["layers"]] * count,
         use_learnable_affine_block=backbone.use_lab,
         out_features=[f"stage{index + 1}" for index in backbone.return_idx],
     )

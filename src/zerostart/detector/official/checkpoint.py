@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Deimv2ForObjectDetection
 
+from zerostart.detector.official.buffers import as_the_port_has_it, without_buffers
 from zerostart.errors import InputError
 from zerostart.weights import CLASS_HEADS, check_finite, copy_weights
 
@@ -27,6 +28,7 @@ RENAMES = [
     (r"backbone\.patch_embed\.proj\.", "backbone.embeddings.patch_embeddings."),
     (r"backbone\.(cls_token|mask_token)$", r"backbone.embeddings.\1"),
     (r"backbone\.storage_tokens$", "backbone.embeddings.register_tokens"),
+    (r"backbone\.rope_embed\.periods$", "backbone.rope_embeddings.inv_freq"),
     (r"backbone\.blocks\.", "backbone.model.layer."),
     (r"\.attn\.proj\.", ".attention.o_proj."),
     (r"\.mlp\.(?:fc1|w2)\.", ".mlp.up_proj."),
@@ -60,7 +62,7 @@ RENAMES = [
     (r"^encoder\.encoder\.", "model.encoder.aifi."),
     (r"^encoder\.", "model.encoder."),
     # DEIMTransformer
-    (r"^decoder\.(enc_|denoising_)", r"model.\1"),
+    (r"^decoder\.(enc_|denoising_|anchors$|valid_mask$)", r"model.\1"),
     (r"^decoder\.input_proj\.", "model.decoder_input_proj."),
     (r"^decoder\.dec_score_head\.", "model.decoder.class_embed."),
     (r"^decoder\.dec_bbox_head\.", "model.decoder.bbox_embed."),
@@ -76,8 +78,7 @@ RENAMES = [
     (r"\.swish_ffn\.w3\.", ".mlp.down_proj."),
 ]
 WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
-# Derived from the image size or the configuration.
-UNUSED = re.compile(r"^decoder\.(anchors|valid_mask)$|rope_embed\.periods$|num_batches_tracked$")
+UNUSED = re.compile(r"num_batches_tracked$")
 # Stacked projections: what marks them, and what their equal parts are called.
 STACKED = {
     ".in_proj_": (".q_proj.", ".k_proj.", ".v_proj."),  # torch's MultiheadAttention
@@ -150,7 +151,7 @@ def rename_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(r"^encoder\.input_proj\.", "model.conv_encoder.encoder_input_proj.", name)
         for pattern, replacement in RENAMES:
             name = re.sub(pattern, replacement, name)
-        renamed.update(_split(name, tensor))
+        renamed.update(_split(name, as_the_port_has_it(name, tensor)))
     return renamed | _neutral(renamed)
 
 
@@ -188,9 +189,10 @@ def _neutral(renamed: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_official(model: Deimv2ForObjectDetection, weights: dict[str, Tensor], source: str | Path) -> list[str]:
     """Copy `weights` into `model`; class heads of other classes keep the model's own (random) values.
 
-    Returns the names that were kept. Raises InputError as `copy_weights` does: nothing else is ever left out.
+    model: one that makes anchors itself, for images of any size. Returns the names that were kept. Raises InputError as
+    `copy_weights` does: nothing else is ever left out.
     """
-    own = model.state_dict()
+    own, weights = model.state_dict(), without_buffers(weights)
     kept = [name for name in own if CLASS_HEADS.search(name) and name in weights and weights[name].shape != own[name].shape]
     complete = weights | {name: own[name] for name in kept}
     copy_weights(model, complete, source)

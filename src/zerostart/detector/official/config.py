@@ -40,7 +40,7 @@ class DEIM(Section):
 
 class HGNetv2(Section):
     training_only = frozenset({"freeze_at", "freeze_norm", "freeze_stem_only", "local_model_dir", "pretrained"})
-    name: Literal["Atto", "Femto", "Pico", "B0"]
+    name: Literal["Atto", "Femto", "Pico", "B0", "B2", "B4", "B5"]
     return_idx: tuple[Integer, ...] = (1, 2, 3)
     use_lab: bool = False
     act: Literal["relu"] = "relu"

@@ -11,6 +11,7 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.detector.model import build_detector
 from zerostart.detector.official.architecture import transformers_config
+from zerostart.detector.official.buffers import with_buffers
 from zerostart.detector.official.config import OfficialConfig
 from zerostart.weights import CLASS_HEADS, copy_weights
 
@@ -21,10 +22,13 @@ def convert(
     """The detector that the official code would build and load, in float32.
 
     weights: under the names of `transformers` (`checkpoint.rename_weights`). classes: names of the head's
-    outputs, in order. Raises InputError when configuration and weights do not fit, before anything is loaded.
+    outputs, in order. Raises InputError when configuration and weights do not fit, the image size included, before anything
+    is loaded.
     """
-    model = build_detector(transformers_config(official, classes))
-    copy_weights(model, weights, source)
+    config = transformers_config(official, classes)
+    config.official_buffers = True
+    model = build_detector(config)
+    copy_weights(model, with_buffers(model, weights, source), source)
     return model.eval()
 
 

@@ -2,10 +2,12 @@
 
 import threading
 
+import torch
 from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 from transformers.activations import ACT2CLS
 from transformers.models.deimv2.modeling_deimv2 import Deimv2AIFILayer, Deimv2MLP
+from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTEmbeddings
 
 
 def follow_official_code(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDetection:
@@ -18,7 +20,8 @@ def follow_official_code(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDete
     3. There is no projection before the query selection; the port always has one, with a LayerNorm.
     4. The hybrid encoder adds position embeddings to its attention in eval mode too (engine/deim/hybrid_encoder.py); the
        port leaves them out as soon as `eval_size` is known.
-    5. DEIMv2's own tiny ViTs have no final norm (engine/backbone/vit_tiny.py); the port applies one to the last block.
+    5. DEIMv2's own tiny ViTs have no final norm (engine/backbone/vit_tiny.py); the port applies one to the last block. Nor
+       have they register tokens: the port joins an empty tensor of them, which OpenVINO's reader cannot expand.
     """
     _embed_initial_positions(model)
     _set_activations(model)
@@ -29,7 +32,15 @@ def follow_official_code(model: Deimv2ForObjectDetection) -> Deimv2ForObjectDete
     backbone = model.config.backbone_config
     if backbone.model_type == "dinov3_vit" and not backbone.apply_layernorm:
         model.model.conv_encoder.backbone.norm = nn.Identity()
+        model.model.conv_encoder.backbone.embeddings.__class__ = _WithoutRegisters
     return model
+
+
+class _WithoutRegisters(DINOv3ViTEmbeddings):
+    def forward(self, pixel_values: Tensor, bool_masked_pos: None = None) -> Tensor:
+        """The class token and the patches' (B×(1+N)×D) of images (B×3×H×W)."""
+        patches = self.patch_embeddings(pixel_values).flatten(2).transpose(1, 2)
+        return torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
 
 
 def _embed_initial_positions(model: Deimv2ForObjectDetection) -> None:
