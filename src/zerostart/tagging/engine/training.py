@@ -132,7 +132,8 @@ def train(
         if phase.mixup_alpha
         else None
     )
-    for epoch in tqdm(range(len(state.history), phase.epochs + 1), desc="epochs", unit="epoch", initial=len(state.history) - 1):
+    done = len(state.history)
+    for epoch in tqdm(range(done, phase.epochs + 1), "epochs", phase.epochs, unit="epoch", initial=done - 1):
         if epoch - state.best_epoch > phase.patience:
             break
         rng = np.random.default_rng((seed, epoch))
