@@ -116,6 +116,12 @@ WEIGHTS = {
 TAGGER = ModelParams(name="convnext_atto", weights="x/started.safetensors", options=ModelOptions())
 
 
+NO_WEIGHTS = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n": "a pointer of Git LFS, not the file itself; `git lfs pull`",
+    b"\n<!DOCTYPE html><html>": "a saved web page",
+}
+
+
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_are_not_waited_for(tmp_path, monkeypatch, name):
     """Their libraries open them on their own, and a pipe would keep them for ever."""
@@ -126,6 +132,11 @@ def test_weights_are_not_waited_for(tmp_path, monkeypatch, name):
         Path("x", other).write_text("{}")
     with pytest.raises(InputError, match=f"x/{name}: is a pipe; a file is expected"):
         WEIGHTS[name]()
+    os.unlink(f"x/{name}")
+    for content, what in NO_WEIGHTS.items():
+        Path(f"x/{name}").write_bytes(content)
+        with pytest.raises(InputError, match=f"x/{name}: {what}"):
+            WEIGHTS[name]()
 
 
 @pytest.mark.parametrize(

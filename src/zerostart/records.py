@@ -109,17 +109,24 @@ def read_bytes(path: str | Path, missing: str, most: int) -> bytes:
     return content
 
 
-def check_regular(path: str | Path) -> None:
-    """Raises InputError for a pipe, a socket or a device, for libraries that open a file themselves and would wait for ever.
+def check_file(path: str | Path) -> None:
+    """For libraries that open a file themselves: raises InputError for what they would wait for, or name by its first byte.
 
-    What is missing they tell themselves.
+    That is a pipe, a socket or a device; a pointer of Git LFS and a saved web page. What is missing they tell themselves.
     """
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind == stat.S_IFREG:
+            with open(path, "rb") as file:
+                start = file.read(64).lstrip().lower()
     except (OSError, ValueError):
         return
     if kind not in (stat.S_IFREG, stat.S_IFDIR):
         raise InputError(f"{path}: is {KINDS.get(kind, 'a device')}; a file is expected")
+    if kind == stat.S_IFREG and start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: a pointer of Git LFS, not the file itself; `git lfs pull` fetches it")
+    if kind == stat.S_IFREG and start.startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{path}: a saved web page; the link behind it leads to the file")
 
 
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket"}

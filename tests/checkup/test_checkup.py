@@ -14,6 +14,7 @@ from zerostart.checkup import outputs
 from zerostart.checkup.locks import look_at_locks
 from zerostart.checkup.outputs import look_at_outputs
 from zerostart.checkup.queue import look_at_queue
+from zerostart.errors import InputError
 
 STAGE = """
 stages:
@@ -202,3 +203,9 @@ def test_an_experiment_of_a_dead_worker_is_named(tmp_path):
     (folder / "e1cf6579.pid").write_text(str(GONE))
     (folder / "e1cf6579.run").write_text(json.dumps({"name": "flawy-impi", "status": 3}))  # it ended
     assert list(look_at_queue(tmp_path)) == []
+
+
+def test_without_git_it_is_one_sentence(repository, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="git: no such program here; it is expected on the PATH"):
+        list(look_at_outputs([Path("dvc.lock")], Path(".dvc/cache")))

@@ -30,6 +30,16 @@ def test_an_id_beyond_64_bits_is_refused(tmp_path, number):
         read_coco_file(write(tmp_path, images=[{"id": number, "file_name": "a.png", "width": 9, "height": 9}]))
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 5000])
+def test_a_category_id_that_is_no_number_is_refused(tmp_path, number):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('"id": 7', f'"id": {number}'))
+    with pytest.raises(
+        InputError, match=r"a\.json: (categories\[1\]\.id: input should be a valid integer|not valid JSON: the num)"
+    ):
+        read_coco_file(path)
+
+
 @pytest.mark.parametrize("crowd", [1, True])
 def test_a_crowd_with_a_run_length_mask(tmp_path, crowd):
     mask = {"counts": [0, 10, 70], "size": [8, 10]}

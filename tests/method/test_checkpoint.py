@@ -93,6 +93,15 @@ def test_a_configuration_with_other_keys_is_refused(folder):
             load_fusion(folder, CLASSES)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, value):
+    """With them no query has a score, and `predict` would say that it found nothing."""
+    weights = load_file(folder / "fusion.safetensors")
+    save_file(weights | {"alpha": torch.full_like(weights["alpha"], value)}, folder / "fusion.safetensors")
+    with pytest.raises(InputError, match=r"fusion\.safetensors: tensor 'alpha' holds 1 values that are NaN or infinite"):
+        load_fusion(folder, CLASSES)
+
+
 def test_other_tensors_are_refused(folder):
     path = folder / "fusion.safetensors"
     weights = load_file(path)

@@ -51,7 +51,10 @@ def _outs(path: Path) -> list[dict[str, Any]]:
 def _paths(*arguments: str, names: list[str] | None = None) -> list[str]:
     """The paths that a command of git prints; those of a folder that is no repository are none."""
     given = "\0".join(names) if names is not None else None
-    done = subprocess.run(["git", *arguments], input=given, capture_output=True, encoding="utf-8")
+    try:
+        done = subprocess.run(["git", *arguments], input=given, capture_output=True, encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        raise InputError("git: no such program here; it is expected on the PATH") from None
     return [name for name in done.stdout.split("\0") if name]
 
 
