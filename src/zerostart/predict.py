@@ -22,6 +22,7 @@ from zerostart.inference.detections import Detections, Engine
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
+from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
 ENGINES: dict[str, tuple[Engine, ...]] = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}
@@ -192,6 +193,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
     )
+    parser.add_argument("--added", type=Path, help="classes and exclusions of `python -m zerostart.classes`: a YAML file")
     parser.add_argument("--engine", choices=ENGINES, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
@@ -213,6 +215,8 @@ def main() -> str:
     args = _arguments()
     check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
+    if args.added:
+        detector = with_added_classes(detector, args.added)
     detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold

@@ -21,6 +21,7 @@ FLOW = [
     "evaluation",
     "inference",
     "ablation",
+    "novel",
     "sweeps",
     "review",
     "checkup",
