@@ -1,7 +1,7 @@
 """choose: parameters from the kinds of mark under `val` alone: `python -m stages.novel.choose DATASET`.
 
-Writes metrics/novel_choice.json. People copy what it says into pipelines/novel/params.yaml: nothing reads it but a test, which holds both
-together.
+Writes metrics/novel_choice.json. People copy what it says into pipelines/novel/params.yaml: nothing reads it but a test, which
+holds both together.
 """
 
 from pathlib import Path

@@ -41,7 +41,7 @@ class NovelParams(FrozenModel):
     languages: tuple[str, ...]
     school: School
     kind_images: dict[str, Count]
-    """Pictures with kinds that nobody knows: `val` chooses, `test` judges; `val_pool` and `pool` give labelled examples of them."""
+    """Pictures with kinds that nobody knows: `val` chooses, `test` judges; `val_pool` and `pool` give examples of them."""
     known_share: Annotated[Number, Field(ge=0, lt=1)]
     """Share of marks of the known classes in them."""
     captions_per_object: Count
