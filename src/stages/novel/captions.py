@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zerostart.datasets.cards import load_card
 from zerostart.errors import run_stage
@@ -19,6 +20,7 @@ RANDOM_SENTENCES = 300
 
 
 def main() -> str:
+    torch.set_num_threads(1)  # the same sums on any number of cores
     dataset, params = dataset_argument(), load_novel_params()
     card, encoder = load_card(dataset), load_text_encoder(params.text_encoder)
     languages = [load_words(language) for language in params.languages]

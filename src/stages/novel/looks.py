@@ -29,7 +29,7 @@ def main() -> str:
             write_looks(folder / name, detector, coco, pictures / name)
             write_json(folder / name / "coco.json", coco)
             images += len(coco["images"])
-        for split in ("train", "test"):
+        for split in ("train", "val", "test"):
             write_looks(folder / f"own_{split}", detector, cocos[split], raw)
             write_json(folder / f"own_{split}" / "coco.json", cocos[split])
             images += len(cocos[split]["images"])
