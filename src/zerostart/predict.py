@@ -193,7 +193,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
     )
-    parser.add_argument("--added", type=Path, help="classes and exclusions of `python -m zerostart.classes`: a YAML file")
+    parser.add_argument("--added", action="store_true", help="with what `python -m zerostart.classes` added to the data set")
     parser.add_argument("--engine", choices=ENGINES, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
@@ -216,7 +216,7 @@ def main() -> str:
     check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
     if args.added:
-        detector = with_added_classes(detector, args.added)
+        detector = with_added_classes(detector)
     detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold

@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 import torch
 from refined_sample import refined_sample
-from tiny_detector import CLASSES
+from tiny_detector import CLASSES, tiny_detector
 
 from zerostart.detector.pixels import pixel_values
 from zerostart.errors import InputError
 from zerostart.language.text_encoders import TextEncoder
-from zerostart.novel.added import AddedClasses, AddedDetector, check_sentence, load_added, remarks, save_added
+from zerostart.novel.added import AddedDetector
+from zerostart.novel.additions import Additions
+from zerostart.novel.fingerprint import fingerprint
 from zerostart.novel.regions import look_at_regions
 from zerostart.novel.rows import SavedVocabulary, load_vocabulary, save_vocabulary
+from zerostart.novel.sentences import check_sentence, remarks
 
 NEW = {"star crack": ("dark jagged lines that meet in a point",)}
+ADDED = Additions(NEW, (), {})
 
 
 def encoder(_name="minilm") -> TextEncoder:
@@ -34,6 +38,8 @@ def vocabulary(size: int, classes=CLASSES) -> SavedVocabulary:
         "regions": True,
         "language": "en",
         "text_encoder": "minilm",
+        "worth": 1.0,
+        "detector": fingerprint(tiny_detector()),
     }
     return SavedVocabulary(
         rng.standard_normal((size, 5)),
@@ -61,7 +67,7 @@ def test_known_classes_stay_bit_identical(pixels):
     pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
     size = feature_count(detector, pixels)
     before = detector.look(pixels)
-    after = AddedDetector(detector, AddedClasses(new=NEW), vocabulary(size), encoder()).look(pixels)
+    after = AddedDetector(detector, ADDED, vocabulary(size), encoder()).look(pixels)
     queries, known = before.scores.shape[1:]
     assert torch.equal(after.scores[:, :queries, :known], before.scores)
     assert torch.equal(after.boxes[:, :queries], before.boxes)
@@ -75,7 +81,7 @@ def test_known_classes_stay_bit_identical(pixels):
 def test_a_new_class_is_found_by_its_name(pixels):
     detector = refined_sample()
     pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
-    added = AddedDetector(detector, AddedClasses(new=NEW), vocabulary(feature_count(detector, pixels)), encoder())
+    added = AddedDetector(detector, ADDED, vocabulary(feature_count(detector, pixels)), encoder())
     assert added.settings.classes == (*CLASSES, "star crack")
     found = added.find(pixels, threshold=0.0)
     assert any((one.labels == len(CLASSES)).any() for one in found)
@@ -84,7 +90,7 @@ def test_a_new_class_is_found_by_its_name(pixels):
 def test_what_is_ignored_only_lowers_scores(pixels):
     detector = refined_sample()
     pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
-    ignoring = AddedClasses(ignore=NEW["star crack"])
+    ignoring = Additions({}, NEW["star crack"], {})
     before = detector.look(pixels).scores
     after = AddedDetector(detector, ignoring, vocabulary(feature_count(detector, pixels)), encoder()).look(pixels).scores
     after = after[:, : before.shape[1]]
@@ -94,9 +100,9 @@ def test_what_is_ignored_only_lowers_scores(pixels):
 def test_clashes_and_strangers_are_refused(pixels):
     detector = refined_sample()
     with pytest.raises(InputError, match="'dent' is a class that the detector knows"):
-        AddedDetector(detector, AddedClasses(new={"dent": ("a hollow",)}), vocabulary(10), encoder())
+        AddedDetector(detector, Additions({"dent": ("a hollow",)}, (), {}), vocabulary(10), encoder())
     with pytest.raises(InputError, match="learned beside the classes a, b"):
-        AddedDetector(detector, AddedClasses(new=NEW), vocabulary(10, ["a", "b"]), encoder())
+        AddedDetector(detector, ADDED, vocabulary(10, ["a", "b"]), encoder())
 
 
 def test_a_row_is_standardised_over_the_reference():
@@ -107,15 +113,29 @@ def test_a_row_is_standardised_over_the_reference():
     assert abs(scores.mean()) < 0.05 and abs(scores.std() - 1) < 0.05
 
 
-def test_files_come_back_as_they_were(tmp_path):
-    added = AddedClasses(new=NEW, ignore=("a chalk line",))
-    save_added(added, tmp_path / "parts.yaml")
-    assert load_added(tmp_path / "parts.yaml") == added
-    assert load_added(tmp_path / "none.yaml") == AddedClasses()
+def test_a_vocabulary_comes_back_as_it_was(tmp_path):
     save_vocabulary(vocabulary(4), tmp_path)
     assert load_vocabulary(tmp_path).settings == vocabulary(4).settings
     with pytest.raises(InputError, match="make novel"):
         load_vocabulary(tmp_path / "none")
+
+
+def test_another_detector_s_vocabulary_is_refused():
+    mine = vocabulary(10)
+    mine.settings["detector"] = "0" * 16
+    with pytest.raises(InputError, match="another detector's features"):
+        AddedDetector(refined_sample(), ADDED, mine, encoder())
+
+
+def test_with_many_labelled_boxes_the_sentence_hardly_counts():
+    """Along the first axis the sentence, along the second the boxes; the captions' space keeps both apart."""
+    mine = vocabulary(2)._replace(
+        matrix=np.eye(2), text_mean=np.zeros(2), mean=np.zeros(2), deviation=np.ones(2), reference_mean=np.zeros(2)
+    )
+    said, shown = np.array([[1.0, 0.0]]), np.array([[0.0, 3.0]])
+    np.testing.assert_allclose(mine.row(said)[0], [1, 0])
+    np.testing.assert_allclose(mine.row(said, shown)[0], [0.5**0.5, 0.5**0.5])
+    np.testing.assert_allclose(mine.row(said, np.repeat(shown, 20, axis=0))[0], np.array([1, 20]) / 401**0.5)
 
 
 def test_bad_sentences_are_refused_and_strange_words_named():
@@ -126,3 +146,4 @@ def test_bad_sentences_are_refused_and_strange_words_named():
     said = remarks("a rusty crater", "en")
     assert "tint brown (rusty)" in said[0] and "crater" in said[1]
     assert "no attribute word" in remarks("glurb wimsey", "en")[0]
+    assert "brwon (near: brown)" in remarks("a brwon spot", "en")[1]

@@ -36,8 +36,7 @@ def main() -> str:
         for asked, said in ((kind, "its sentence"), ((kind + 2) % len(kinds.names), "another kind's")):
             row, offset = vocabulary.row(kinds.embedded[asked][OWN_WORDING])
             z = seen.looks.features[picture].astype(np.float64) @ row + offset
-            fits = np.exp(-vocabulary.settings["gain"] * np.logaddexp(0, -2 * (z - vocabulary.settings["shift"])))
-            score = np.exp(seen.objectness[picture]) * fits
+            score = np.exp(seen.objectness[picture] + vocabulary.log_fits(z))
             best = int(score.argmax())
             drawn = [(tuple(first["bbox"]), OBJECT)]
             if score[best] >= THRESHOLD:

@@ -68,6 +68,8 @@ class Seen(NamedTuple):
     """M×D float32 of the queries that cover an object."""
     category: np.ndarray
     """M."""
+    object_logits: np.ndarray
+    """M×K: the detector's logits of the same queries."""
 
 
 def load_school(folder: Path, regions: bool) -> School:
@@ -108,4 +110,5 @@ def load_seen(folder: Path, name: str, regions: bool) -> Seen:
     looks = load_looks(folder / "looks" / name, regions)
     match = match_objects(looks)
     category = np.array([looks.coco["annotations"][index]["category_id"] for index in match.annotation], np.int64)
-    return Seen(looks, objectness(looks.logits), looks.features[match.image, match.query], category)
+    of_objects = looks.features[match.image, match.query], category, looks.logits[match.image, match.query]
+    return Seen(looks, objectness(looks.logits), *of_objects)

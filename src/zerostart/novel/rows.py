@@ -1,6 +1,6 @@
 """A learned vocabulary as a few arrays beside a detector, and the row of weights that a sentence becomes.
 
-A row is D numbers and an offset: z = row · x + offset for the raw features x of a query, and its score is
+A class is one row of D numbers and an offset: z = row · x + offset for the raw features x of a query, and its score is
 objectness · σ(2(z − shift))^gain.
 """
 
@@ -33,20 +33,34 @@ class SavedVocabulary(NamedTuple):
     """D, D×D: of the standardised features of queries that may be objects."""
     reference_covariance: np.ndarray
     settings: dict
-    """classes, encoder, language, gain, shift, regions."""
+    """classes, detector (its fingerprint), text_encoder, language, gain, shift, regions, worth."""
 
-    def row(self, embedded: np.ndarray) -> tuple[np.ndarray, float]:
-        """Weights (D) of raw features and the offset, from a class's embedded sentences (n×D_t)."""
+    def row(self, embedded: np.ndarray, shots: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+        """Weights (D) of raw features and the offset, from a class's embedded sentences (n×D_t).
+
+        shots: features of labelled objects (k×D). They are compared in the captions' space, and the sentence counts as `worth`
+        objects beside them.
+        """
         text = unit(embedded.astype(np.float64).mean(axis=0))
-        weights = (text - self.text_mean) @ self.matrix.T
-        deviation = float(np.sqrt(weights @ self.reference_covariance @ weights))
-        weights = weights / max(deviation, 1e-12)
+        weights = self._standardised((text - self.text_mean) @ self.matrix.T)
+        if shots is not None:
+            shown = ((shots.astype(np.float64) - self.mean) / self.deviation).mean(axis=0)
+            in_captions = self._standardised(shown @ self.matrix @ self.matrix.T)
+            weights = self._standardised(self.settings["worth"] * weights + len(shots) * in_captions)
         raw = weights / self.deviation
         return raw, float(-weights @ self.reference_mean - raw @ self.mean)
 
+    def _standardised(self, weights: np.ndarray) -> np.ndarray:
+        """Scaled so that the scores of queries that may be objects have the deviation 1."""
+        return weights / max(float(np.sqrt(weights @ self.reference_covariance @ weights)), 1e-12)
 
-def learn(school: School, known: Seen, classes: list[str], params: NovelParams) -> SavedVocabulary:
-    """From the whole school, with the known classes' objects in the covariance."""
+    def log_fits(self, z: np.ndarray) -> np.ndarray:
+        """How well standardised scores z fit a description: gain · log σ(2(z − shift))."""
+        return -self.settings["gain"] * np.logaddexp(0.0, -2 * (z - self.settings["shift"]))
+
+
+def learn(school: School, known: Seen, classes: list[str], params: NovelParams, detector: str) -> SavedVocabulary:
+    """From the whole school, with the known classes' objects in the covariance. detector: its fingerprint."""
     scale = feature_scale(school.features)
     marks = scale(school.features)
     described = [Moments.of(marks)]
@@ -63,11 +77,13 @@ def learn(school: School, known: Seen, classes: list[str], params: NovelParams) 
     centred = reference - reference_mean
     settings = {
         "classes": classes,
+        "detector": detector,
         "text_encoder": params.text_encoder,
         "language": params.languages[0],
         "gain": params.gain,
         "shift": params.shift,
         "regions": params.regions,
+        "worth": params.worth,
     }
     covariance = centred.T @ centred / len(centred)
     return SavedVocabulary(

@@ -1,10 +1,13 @@
 """Sentences as vectors: embedded captions, the kinds' sentences in every wording, and what takes their place as a control."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 
-from zerostart.language.text_encoders import TextEncoder
+from zerostart.language.text_encoders import BATCH_SIZE, TextEncoder
 from zerostart.novel.captions import Words, captions, tokens
 from zerostart.novel.facts import FORMS, VALUES, Facts
 from zerostart.novel.kinds import Kind
@@ -50,9 +53,17 @@ def random_sentence(rng: np.random.Generator) -> str:
 
 
 def encode(encoder: TextEncoder, sentences: Sequence[str]) -> np.ndarray:
-    """Unit embeddings n×D_t float64; sentences of like length go together, so that little is padded."""
+    """Unit embeddings n×D_t float64; sentences of like length go together, so that little is padded.
+
+    On a CPU the batches pass side by side, each on one thread: the bytes do not depend on the number of cores.
+    """
     distinct = sorted(set(sentences), key=lambda text: (len(text), text))
-    rows = encoder.encode(distinct).astype(np.float64)
+    batches = [distinct[start : start + BATCH_SIZE] for start in range(0, len(distinct), BATCH_SIZE)]
+    # The first one alone: a tokenizer is only changed by its first call, and no two threads may change it at once.
+    parts = [encoder.encode(batches[0])]
+    with ThreadPoolExecutor(os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts += pool.map(encoder.encode, batches[1:])
+    rows = np.concatenate(parts).astype(np.float64)
     position = {text: index for index, text in enumerate(distinct)}
     return rows[[position[text] for text in sentences]]
 
