@@ -1,5 +1,6 @@
 """evaluate: tables, verdict and metrics of what was judged: `python -m stages.novel.evaluate DATASET`."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import numpy as np
 from zerostart.errors import InputError, run_stage
 from zerostart.novel.intervals import Estimate, estimate
 from zerostart.novel.page import (
+    LABELS,
     MEANINGLESS,
     ORACLE,
     REAL,
     above_in_each,
+    best_control,
     curve_markdown,
     curve_rows,
     each_markdown,
@@ -60,16 +63,16 @@ def main() -> str:
             limits(near, right, len(names["test"])),
         ]
         metrics["shots"] = {
-            str(row["number"]): {name: numbers(row[name]) for name in ("difference", "of_sentence")}
-            | {arm: one.value for arm, one in row["arms"].items()}
+            str(row["number"]): {name: numbers(row[name]) for name in ("difference", "of_sentence")} | keyed(row["arms"])
             for row in shots
         }
         excluded = read_table(folder, "exclusion")
         pages += ["## What is no class, ignored", exclusion_markdown(excluded)]
-        metrics["exclusion"] = {
-            arm: numbers(estimate(values - excluded["nothing ignored"])) for arm, values in excluded.items()
-        }
-        metrics["captions"] = {str(row["captions"]): {a: row[a].value for a in ("real", "shuffled")} for row in curve}
+        metrics["exclusion"] = keyed({arm: estimate(values) for arm, values in excluded.items()})
+        metrics["exclusion_differences"] = keyed(
+            {arm: estimate(values - excluded["nothing ignored"]) for arm, values in excluded.items()}
+        )
+        metrics["captions"] = {str(row["captions"]): keyed({a: row[a] for a in ("real", "shuffled")}) for row in curve}
     sentence = verdict(protocols, shots, excluded)
     with stage_folder(f"plots/novel/{dataset}") as plots:
         (plots / "page.md").write_text("\n\n".join([f"# {dataset}", sentence, *pages]) + "\n", encoding="utf-8")
@@ -80,14 +83,20 @@ def main() -> str:
 def protocol_page(key: str, title: str, table: dict[str, np.ndarray], names: list[str], metrics: dict) -> list[str]:
     """Heading, head-room, table and every kind; its numbers go to `metrics`."""
     rows, (errors, enough) = zero_shot_rows(table), head_room(table)
-    metrics[key] = {row["arm"]: row["ap50"].value for row in rows}
-    metrics[f"{key}_differences"] = {row["arm"]: numbers(row["difference"]) for row in rows if "difference" in row}
+    metrics[key] = keyed({row["arm"]: row["ap50"] for row in rows})
+    metrics[f"{key}_differences"] = keyed({row["arm"]: row["difference"] for row in rows if "difference" in row})
     metrics[f"{key}_head_room"] = errors
-    above = above_in_each(table)
+    control = best_control(table)
+    above, above_best = above_in_each(table, MEANINGLESS), above_in_each(table, control)
+    metrics[f"{key}_above"] = {"of": len(names), "shuffled": above, "best_control": above_best, "best": slug(control)}
+    metrics[f"{key}_best_control"] = {
+        "ap50": numbers(estimate(table[control])),
+        "gain": numbers(estimate(table[REAL] - table[control])),
+    }
     check = (
         f"Head-room: the facts themselves are {errors:.1f} standard errors above shuffled captions"
         f" ({'enough' if enough else 'these data cannot answer'}). The interval of sentence − shuffled captions is above 0 in"
-        f" {above} of {len(names)}."
+        f" {above} of {len(names)}, that of sentence − best control ({LABELS[control]}) in {above_best}."
     )
     return [f"## {title}", check, zero_shot_markdown(rows), each_markdown(names, table, EACH)]
 
@@ -117,8 +126,17 @@ def read_names(dataset: str, group: str) -> list[str]:
     return [one["name"] for one in read_json(path, "the stage `captions` writes it")]
 
 
-def numbers(one: Estimate) -> dict[str, float]:
-    return {"value": one.value, "low": one.low, "high": one.high}
+def numbers(one: Estimate) -> dict[str, Any]:
+    return {"value": one.value, "interval": [one.low, one.high]}
+
+
+def keyed(estimates: dict[str, Estimate]) -> dict[str, dict[str, Any]]:
+    """By names that a page can quote."""
+    return {slug(arm): numbers(one) for arm, one in estimates.items()}
+
+
+def slug(arm: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", arm)
 
 
 if __name__ == "__main__":

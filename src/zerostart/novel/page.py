@@ -74,9 +74,9 @@ def best_control(table: Table) -> str:
     return max((arm for arm in CONTROLS if arm in table), key=lambda arm: float(np.nanmean(table[arm][:, :, 0])))
 
 
-def above_in_each(table: Table) -> int:
-    """In how many kinds or divisions the interval of sentence − shuffled captions is above 0."""
-    return sum(one.low > 0 for one in of_each(table[REAL] - table[MEANINGLESS]))
+def above_in_each(table: Table, arm: str) -> int:
+    """In how many kinds or divisions the interval of sentence − arm is above 0."""
+    return sum(one.low > 0 for one in of_each(table[REAL] - table[arm]))
 
 
 def zero_shot_markdown(rows: list[dict[str, Any]]) -> str:
