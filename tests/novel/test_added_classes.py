@@ -8,6 +8,9 @@ from tiny_detector import CLASSES, tiny_detector
 
 from zerostart.detector.pixels import pixel_values
 from zerostart.errors import InputError
+from zerostart.export import largest_difference
+from zerostart.inference.export_graph import Graph, write_onnx
+from zerostart.inference.exported import FILES, open_export
 from zerostart.language.text_encoders import TextEncoder
 from zerostart.novel.added import AddedDetector
 from zerostart.novel.additions import Additions
@@ -95,6 +98,17 @@ def test_what_is_ignored_only_lowers_scores(pixels):
     after = AddedDetector(detector, ignoring, vocabulary(feature_count(detector, pixels)), encoder()).look(pixels).scores
     after = after[:, : before.shape[1]]
     assert (after <= before).all() and (after < before).any()
+
+
+def test_the_exported_graph_finds_the_new_class_as_well(pixels, tmp_path):
+    """For any number of images; it was traced with two."""
+    detector = refined_sample()
+    pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
+    additions = Additions(NEW, ("a chalk line",), {})
+    added = AddedDetector(detector, additions, vocabulary(feature_count(detector, pixels)), encoder())
+    graph = Graph(added)
+    write_onnx(graph, tmp_path / FILES["onnx"])
+    assert largest_difference(graph, open_export(tmp_path).run, [pixels, pixels[:1]]) < 1e-4
 
 
 def test_clashes_and_strangers_are_refused(pixels):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_convert
 
 from zerostart.detector.pixels import pixel_values
 from zerostart.errors import InputError
@@ -69,7 +69,7 @@ class AddedDetector(RefinedDetector):
         plain = look_at_regions(self.baseline, pixel_values(pixels))
         parts = ("hidden", "regions") if self.vocabulary.settings["regions"] else ("hidden",)
         features = torch.cat([plain[name] for name in parts], dim=2)
-        z = features @ self.rows.mT + self.offsets
+        z = features @ self.rows.transpose(0, 1) + self.offsets
         fits = torch.nn.functional.logsigmoid(2 * (z - self.vocabulary.settings["shift"])) * self.vocabulary.settings["gain"]
         count = len(self.additions.new)
         if self.additions.ignore:
@@ -80,11 +80,18 @@ class AddedDetector(RefinedDetector):
 
 def _ignoring(seen: Seen, boxes: Tensor, ignored: Tensor) -> Seen:
     """Scores times 1 − how well the query's box fits a description of what to ignore (B×Q0 for boxes B×Q0×4)."""
-    kept = []
-    for own, plain, share in zip(seen.boxes, boxes, ignored, strict=True):
-        iou, which = box_iou(box_convert(own, "cxcywh", "xyxy"), box_convert(plain, "cxcywh", "xyxy")).max(dim=1)
-        kept.append(1 - share[which] * (iou >= SAME_BOX))
-    return seen._replace(scores=seen.scores * torch.stack(kept)[..., None])
+    iou, which = _pairwise_iou(seen.boxes, boxes).max(dim=2)
+    kept = 1 - ignored.gather(1, which) * (iou >= SAME_BOX)
+    return seen._replace(scores=seen.scores * kept[..., None])
+
+
+def _pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of boxes B×Q×4 and B×Q0×4 (cxcywh): B×Q×Q0."""
+    a, b = (box_convert(boxes, "cxcywh", "xyxy") for boxes in (first[:, :, None], second[:, None]))
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    shared = (high - low).clamp(min=0).prod(dim=3)
+    areas = (first[..., 2] * first[..., 3])[:, :, None] + (second[..., 2] * second[..., 3])[:, None]
+    return shared / (areas - shared).clamp(min=1e-9)
 
 
 def _with_queries(seen: Seen, boxes: Tensor, scores: Tensor, known: int) -> Seen:

@@ -49,12 +49,17 @@ def look_at_regions(model: Deimv2ForObjectDetection, pixels: Tensor, stages: Sta
 def region_statistics(stages: list[Tensor], boxes: Tensor) -> Tensor:
     """Mean and standard deviation of every channel of the stages (B×C×H×W each) in boxes (B×Q×4, cxcywh): B×Q×2ΣC."""
     corners = box_convert(boxes, "cxcywh", "xyxy").float()
+    # One row for each box, its image's position in front: an exported graph takes batches of any size.
+    image = (
+        torch.arange(corners.shape[0], device=corners.device)[:, None, None].expand(-1, corners.shape[1], 1).to(corners.dtype)
+    )
     parts = []
     for maps in stages:
         scale = corners.new_tensor([maps.shape[3], maps.shape[2]] * 2)
-        sampled = roi_align(maps.float(), list(corners * scale), SAMPLES, 1.0, sampling_ratio=1, aligned=True)
+        rows = torch.cat([image, corners * scale], dim=2).flatten(0, 1)
+        sampled = roi_align(maps.float(), rows, SAMPLES, 1.0, sampling_ratio=1, aligned=True)
         parts += [sampled.mean(dim=(2, 3)), sampled.flatten(2).std(dim=2, unbiased=False)]
-    return torch.cat(parts, dim=1).unflatten(0, boxes.shape[:2])
+    return torch.cat(parts, dim=1).unflatten(0, (-1, boxes.shape[1]))
 
 
 @contextmanager
