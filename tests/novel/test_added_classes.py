@@ -102,7 +102,7 @@ def test_what_is_ignored_only_lowers_scores(pixels):
 
 def test_the_exported_graph_finds_the_new_class_as_well(pixels, tmp_path):
     """For any number of images; it was traced with two."""
-    detector = refined_sample()
+    detector = refined_sample(test_flips="none")
     pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
     additions = Additions(NEW, ("a chalk line",), {})
     added = AddedDetector(detector, additions, vocabulary(feature_count(detector, pixels)), encoder())
