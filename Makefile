@@ -75,6 +75,7 @@ ablation: $(INSTALLED)
 
 # Marks that nobody was shown, named by sentences; then the vocabulary that `python -m zerostart.classes` needs.
 novel: $(INSTALLED)
+	@python -m zerostart.preflight novel $(DATASET)
 	dvc repro pipelines/novel/dvc.yaml:evaluate@$(DATASET) pipelines/novel/dvc.yaml:vocabulary@$(DATASET) \
 	  $(if $(filter synthetic,$(DATASET)),pipelines/novel/dvc.yaml:found pipelines/novel/dvc.yaml:choose)
 

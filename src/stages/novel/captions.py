@@ -10,7 +10,7 @@ from zerostart.errors import run_stage
 from zerostart.language.prompts import load_prompts
 from zerostart.language.text_encoders import TextEncoder, load_text_encoder
 from zerostart.novel.captions import Words, captions, load_words
-from zerostart.novel.kinds import PURPOSES, Kind, load_classes, load_kinds
+from zerostart.novel.kinds import PURPOSES, Kind, has_facts, load_classes, load_kinds
 from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
 from zerostart.novel.texts import encode, random_sentence, sentences_of, wrong_facts
 from zerostart.outputs import stage_folder, write_array, write_json
@@ -33,7 +33,7 @@ def main() -> str:
         for text in captions(one["attributes"], languages[index % len(languages)], params.captions_per_object, rng, params.omit)
     ]
     described = load_prompts(f"data/prompts/{card.prompts}.yaml").descriptions
-    groups = {"classes": load_classes(dataset, list(card.classes), described)}
+    groups = {"classes": load_classes(dataset, list(card.classes), described)} if has_facts(dataset) else {}
     if of_dataset(params, dataset).kinds:
         groups |= {purpose: load_kinds(purpose) for purpose in PURPOSES}
     made_up = [random_sentence(rng) for _ in range(RANDOM_SENTENCES)]

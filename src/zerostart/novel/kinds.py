@@ -30,6 +30,11 @@ def load_kinds(purpose: str, folder: str | Path = "data/captions") -> list[Kind]
     return [_kind(name, facts, given, facts_path) for name, given in sentences.items()]
 
 
+def has_facts(dataset: str, folder: str | Path = "data/captions") -> bool:
+    """Whether facts of a data set's classes are written down: adding classes needs none, judging held-out ones does."""
+    return dataset in load_yaml(Path(folder) / "facts.yaml").get("classes", {})
+
+
 def load_classes(
     dataset: str, classes: list[str], described: dict[str, list[str]], folder: str | Path = "data/captions"
 ) -> list[Kind]:

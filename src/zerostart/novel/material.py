@@ -95,7 +95,8 @@ def load_school(folder: Path, regions: bool) -> School:
 
 def load_named(folder: Path, group: str) -> Named:
     """Read the kinds or classes of `texts/<group>.json`."""
-    listed = read_json(folder / f"texts/{group}.json", "the stage `captions` writes it")
+    missing = "the stage `captions` writes it, from the facts and sentences in data/captions"
+    listed = read_json(folder / f"texts/{group}.json", missing)
     embedded = []
     for one in listed:
         with np.load(folder / f"texts/{group}/{one['name']}.npz") as arrays:
