@@ -55,11 +55,11 @@ def main() -> str:
         shots = shots_rows({count: read_table(folder, f"shots {count}") for count in params.shots})
         curve = curve_rows({count: read_table(folder, f"captions {count}") for count in params.caption_counts})
         near, right = read_table(folder, "near twins removed"), read_table(folder, "right of all kinds")
-        pages += ["## A few labelled objects", shots_markdown(shots, estimate(read_table(folder, "kinds")[REAL]))]
+        pages += ["### A few labelled objects", shots_markdown(shots, estimate(read_table(folder, "kinds")[REAL]))]
         pages += [
-            "## Number of captions",
+            "### Number of captions",
             curve_markdown(curve),
-            "## What it cannot do",
+            "### What it cannot do",
             limits(near, right, len(names["test"])),
         ]
         metrics["shots"] = {
@@ -67,7 +67,7 @@ def main() -> str:
             for row in shots
         }
         excluded = read_table(folder, "exclusion")
-        pages += ["## What is no class, ignored", exclusion_markdown(excluded)]
+        pages += ["### What is no class, ignored", exclusion_markdown(excluded)]
         metrics["exclusion"] = keyed({arm: estimate(values) for arm, values in excluded.items()})
         metrics["exclusion_differences"] = keyed(
             {arm: estimate(values - excluded["nothing ignored"]) for arm, values in excluded.items()}
@@ -75,7 +75,7 @@ def main() -> str:
         metrics["captions"] = {str(row["captions"]): keyed({a: row[a] for a in ("real", "shuffled")}) for row in curve}
     sentence = verdict(protocols, shots, excluded)
     with stage_folder(f"plots/novel/{dataset}") as plots:
-        (plots / "page.md").write_text("\n\n".join([f"# {dataset}", sentence, *pages]) + "\n", encoding="utf-8")
+        (plots / "page.md").write_text("\n\n".join([sentence, *pages]) + "\n", encoding="utf-8")
     write_json(f"metrics/novel_{dataset}.json", {"verdict": sentence} | metrics)
     return f"{dataset}: {sentence} See plots/novel/{dataset}/page.md"
 
@@ -98,7 +98,7 @@ def protocol_page(key: str, title: str, table: dict[str, np.ndarray], names: lis
         f" ({'enough' if enough else 'these data cannot answer'}). The interval of sentence − shuffled captions is above 0 in"
         f" {above} of {len(names)}, that of sentence − best control ({LABELS[control]}) in {above_best}."
     )
-    return [f"## {title}", check, zero_shot_markdown(rows), each_markdown(names, table, EACH)]
+    return [f"### {title}", check, zero_shot_markdown(rows), each_markdown(names, table, EACH)]
 
 
 def limits(near: dict[str, np.ndarray], right: dict[str, np.ndarray], kinds: int) -> str:

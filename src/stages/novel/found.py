@@ -5,6 +5,7 @@
 
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 
@@ -43,11 +44,13 @@ def main() -> str:
                 drawn.append((tuple(boxes[picture, best].tolist()), BOX))
             path = data / "pictures/test" / images[picture]["file_name"]
             text = kinds.sentences[asked][OWN_WORDING][0]
-            caption = f"{kinds.names[kind]}, {said}: {score[best]:.2f}\n{text[:40]}\n{text[40:80]}"
+            caption = "\n".join([f"{kinds.names[kind]}, {said}: {score[best]:.2f}", *wrap(text, 40)[:2]])
             tiles.append(Tile(partial(open_rgb, path), tuple(drawn), caption))
     path = Path(f"plots/novel/{dataset}_found.png")
     with output_file(path) as temporary:
-        draw_sheet(tiles, f"Yellow: the object. Blue: the best box, if its score reaches {THRESHOLD}.").save(temporary, "PNG")
+        draw_sheet(
+            tiles, f"Yellow: the object. Blue: the picture's best box for the sentence below, if its score reaches {THRESHOLD}."
+        ).save(temporary, "PNG")
     return f"{path}: {len(tiles)} pictures"
 
 
