@@ -5,6 +5,7 @@
 # make check-lock                is dvc.lock up to date? names what was changed without a rerun; needs no data
 # make verify                    are these the committed results: the same bytes, or only rounding? reruns nothing
 # make ablation DATASET=neu-det  does language help? every arm against its controls
+# make novel                     a class added by a sentence: how well it is found, against every control (DATASET=neu-det)
 # make tagging                   image tags: train on small pictures, adapt to photos, measure the gap (DATASET=cifar-photos)
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
@@ -23,7 +24,7 @@ export PYTHONPATH := src
 # Nothing may reach for a network while it runs.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation tagging bench bench-retrieval \
+.PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation novel tagging bench bench-retrieval \
   bench-tagging baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -71,6 +72,12 @@ DATASET ?= synthetic
 ablation: $(INSTALLED)
 	@python -m zerostart.preflight ablation $(DATASET)
 	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
+
+# Marks that nobody was shown, named by sentences; then the vocabulary that `python -m zerostart.classes` needs.
+novel: $(INSTALLED)
+	@python -m zerostart.preflight novel $(DATASET)
+	dvc repro pipelines/novel/dvc.yaml:evaluate@$(DATASET) pipelines/novel/dvc.yaml:vocabulary@$(DATASET) \
+	  $(if $(filter synthetic,$(DATASET)),pipelines/novel/dvc.yaml:found pipelines/novel/dvc.yaml:choose)
 
 # Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.
 tagging: TAGS = $(if $(filter command line environment,$(origin DATASET)),$(DATASET),toolbox)

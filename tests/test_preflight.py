@@ -17,11 +17,19 @@ ROOT = Path(__file__).parents[1]
 def checkout(tmp_path, monkeypatch):
     """The files that people write, in a folder whose name needs quoting."""
     folder = tmp_path / 'it\'s "mine" ä'
-    for name in ("params.yaml", "data/datasets", "data/prompts", "data/baselines/synthetic", "data/tags", "data/contexts"):
+    for name in (
+        "params.yaml",
+        "data/datasets",
+        "data/prompts",
+        "data/baselines/synthetic",
+        "data/tags",
+        "data/contexts",
+        "data/captions",
+    ):
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    for name in ("ablation", "retrieval", "tagging"):
+    for name in ("ablation", "novel", "retrieval", "tagging"):
         (folder / "pipelines" / name).mkdir(parents=True)
         shutil.copy(ROOT / f"pipelines/{name}/params.yaml", folder / f"pipelines/{name}/params.yaml")
     monkeypatch.chdir(folder)
@@ -39,7 +47,7 @@ def replace(name, old, new):
     Path(name).write_text(text.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("arguments", [(), ("params",), ("ablation",), ("retrieval",), ("tagging", "toolbox")])
+@pytest.mark.parametrize("arguments", [(), ("params",), ("ablation",), ("novel",), ("retrieval",), ("tagging", "toolbox")])
 def test_the_repository_s_own_files_are_right(checkout, monkeypatch, arguments):
     assert run(monkeypatch, *arguments).startswith("checked: parameters")
 

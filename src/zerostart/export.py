@@ -22,6 +22,7 @@ from zerostart.inference.export_graph import Graph, metadata, write_onnx
 from zerostart.inference.exported import FILES, Run, open_export
 from zerostart.inference.reduced_precision import to_float16, to_int8
 from zerostart.inference.refined_detector import RefinedDetector
+from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder
 
 TOLERANCE = 1e-3
@@ -125,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
     )
+    parser.add_argument("--added", action="store_true", help="with what `python -m zerostart.classes` added to the data set")
     return parser.parse_args()
 
 
@@ -134,8 +136,12 @@ def main() -> str:
         raise InputError(f"--precision {args.precision}: safetensors are written in fp32 only; onnx and openvino have others")
     if args.format == "openvino" and args.precision == "int8":  # on neu-det the composite fell from 0.499 to 0.273
         raise InputError("--precision int8: OpenVINO loses too much with this graph's ranges; --format onnx has int8")
+    if args.format == "safetensors" and args.added:
+        raise InputError("--added: safetensors hold the detector and its fusion alone; onnx and openvino take new classes in")
     check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
+    if args.added:
+        detector = with_added_classes(detector)
     images = list(batches("val", detector, CHECKED))
     calibration = batches("train", detector, CALIBRATION) if args.precision == "int8" else iter(())
     with output_folder(args.out) as temporary:

@@ -22,6 +22,7 @@ from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
+from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
 DETECTORS: dict[str, tuple[DetectorName, ...]] = {
@@ -196,6 +197,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pipeline, or of save_pretrained; default: models/decoder_tuning"
     )
+    parser.add_argument("--added", action="store_true", help="with what `python -m zerostart.classes` added to the data set")
     parser.add_argument("--detector", choices=DETECTORS, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
@@ -217,6 +219,8 @@ def main() -> str:
     args = _arguments()
     check_new_folder(args.out)
     detector = load_checkpoint(args.checkpoint)
+    if args.added:
+        detector = with_added_classes(detector)
     detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold

@@ -18,13 +18,15 @@ from zerostart.detector.baselines import find_baseline, write_baseline
 from zerostart.errors import InputError, run_stage
 from zerostart.language.prompts import expand_prompts, load_prompts
 from zerostart.language.text_encoders import class_embeddings, load_text_encoder
+from zerostart.novel.kinds import PURPOSES, load_kinds
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.params import Params, load_params
 from zerostart.retrieval.contexts import load_words
 from zerostart.retrieval.params import load_retrieval_params
 from zerostart.tagging.cards import load_tag_card
 from zerostart.tagging.params import load_tagging_params
 
-PIPELINES = ("experiment", "params", "ablation", "retrieval", "tagging")
+PIPELINES = ("experiment", "params", "ablation", "novel", "retrieval", "tagging")
 
 
 def check_experiment(params: Params) -> None:
@@ -51,6 +53,12 @@ def check(pipeline: str, dataset: str | None) -> str:
         load_ablation_params()
         load_card(dataset or "synthetic")
         return "parameters, card"
+    if pipeline == "novel":
+        card = load_card(dataset or "synthetic")
+        of_dataset(load_novel_params(), card.name)
+        for purpose in PURPOSES:
+            load_kinds(purpose)
+        return "parameters, card, kinds of mark"
     params = load_params()
     if pipeline == "params":
         return "parameters"

@@ -9,13 +9,14 @@ import yaml
 from dvc.repo import Repo
 from plumbing import PLUMBING
 
+from zerostart.novel.params import NovelParams
 from zerostart.params import Params
 
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Plumbing: parameters (whose values DVC tracks one by one), files, errors.
 # Few of its edits change what comes out; one in kernels or vega asks for `dvc repro -f`.
-NOT_TRACKED = {*PLUMBING, "retrieval.params", "tagging.params"}
+NOT_TRACKED = {*PLUMBING, "novel.params", "retrieval.params", "tagging.params"}
 
 
 def module_file(name: str) -> Path:
@@ -144,3 +145,22 @@ def test_dependencies_and_parameters_of_tagging(name):
     if name in ("base", "adaptation"):
         read |= parameters_read(ROOT / "src/zerostart/tagging/engine/phases.py")
     assert read <= declared
+
+
+NOVEL = yaml.safe_load((ROOT / "pipelines/novel/dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("name", NOVEL)
+def test_dependencies_and_parameters_of_novel(name):
+    stage, path = NOVEL[name].get("do", NOVEL[name]), f"src/stages/novel/{name}.py"
+    assert f" -m stages.novel.{name} " in stage["cmd"]
+    check_dependencies(stage | {"cmd": stage["cmd"].replace(" synthetic", " ${key}")}, rooms=False)
+    assert parameters_read(ROOT / path) & set(NovelParams.model_fields) <= novel_parameters(stage)
+
+
+def test_every_parameter_of_novel_belongs_to_a_stage():
+    assert set().union(*(novel_parameters(stage.get("do", stage)) for stage in NOVEL.values())) == set(NovelParams.model_fields)
+
+
+def novel_parameters(stage: dict) -> set[str]:
+    return {key.split(".")[0] for entry in stage["params"] for keys in entry.values() for key in keys}

@@ -22,6 +22,7 @@ FLOW = [
     "evaluation",
     "inference",
     "ablation",
+    "novel",
     "sweeps",
     "review",
     "checkup",

@@ -44,6 +44,8 @@ class Card(FrozenModel):
     critical: tuple[Name, ...]
     """The classes that AR_critical averages over."""
     splits: Splits
+    new: tuple[Name, ...] = ()
+    """Classes that the detector does not know and that a sentence names: `python -m zerostart.classes` writes them."""
     aliases: dict[Name, Name] = Field(default_factory=dict)
     """Class name in the source: class name of this card. Several names may become one class."""
     names: tuple[Name, ...] | None = None
@@ -85,7 +87,7 @@ def _check_classes(card: Card, path: Path) -> None:
             f"{path}: 'classes' has {len(card.classes)} entry; at least 2 are expected, because text acts only through "
             f"the cosines between classes"
         )
-    for key in ("classes", "critical", "names"):
+    for key in ("classes", "critical", "names", "new"):
         if repeated := _first_repeated(getattr(card, key) or ()):
             raise InputError(f"{path}: '{repeated}' stands twice in '{key}'; each name is expected once")
     if not card.critical:
@@ -93,6 +95,8 @@ def _check_classes(card: Card, path: Path) -> None:
     for critical in card.critical:
         if critical not in card.classes:
             raise InputError(f"{path}: critical class '{critical}' is not in 'classes' ({', '.join(card.classes)})")
+    if known := [name for name in card.new if name in card.classes]:
+        raise InputError(f"{path}: '{known[0]}' stands in 'classes' and in 'new'; a class that the detector knows is not new")
     for source, target in card.aliases.items():
         if target not in card.classes:
             raise InputError(f"{path}: alias '{source}' stands for '{target}', not in 'classes' ({', '.join(card.classes)})")

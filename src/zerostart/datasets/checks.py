@@ -102,7 +102,7 @@ def known_objects(card: Card, image: ImageRecord, findings: Findings) -> ImageRe
         name = card.class_of(item.class_name)
         if name in card.classes:
             kept.append(replace(item, class_name=name))
-        else:
+        elif name not in card.new:  # an object of a new class is nothing that this detector could be judged by
             expected = f"'{name}' is not in the card '{card.name}' ({', '.join(card.classes)})"
             findings.defect("unknown class", f"{item.source}: class {expected}")
     if card.repeated_objects == "keep":

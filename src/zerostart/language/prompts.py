@@ -28,6 +28,10 @@ class Prompts(BaseModel):
     """Sentences with one `{}`, which stands for a description."""
     names: dict[str, str] = {}
     """Plain names of the classes whose identifier is not a word, e.g. rolled-in_scale: rolled-in scale."""
+    new: dict[str, list[str]] = {}
+    """Sentences of classes that no detector was trained for: `python -m zerostart.classes add` writes them."""
+    ignore: list[str] = []
+    """Descriptions of what is no class and shall not be taken for one: `python -m zerostart.classes exclude` writes them."""
 
 
 def load_prompts(path: str | Path) -> Prompts:
@@ -42,11 +46,13 @@ def load_prompts(path: str | Path) -> Prompts:
 
 
 def _check_texts(prompts: Prompts, path: str | Path) -> None:
-    for name, descriptions in prompts.descriptions.items():
+    for name, descriptions in [*prompts.descriptions.items(), *prompts.new.items()]:
         if not descriptions:
             raise InputError(f"{path}: class '{name}' has no description; at least one is expected")
         for position, description in enumerate(descriptions, start=1):
             _check_words(description, f"{path}: description {position} of class {shown(name)}")
+    for position, description in enumerate(prompts.ignore, start=1):
+        _check_words(description, f"{path}: sentence {position} under 'ignore'")
     for name, plain in prompts.names.items():
         _check_words(plain, f"{path}: the plain name of class {shown(name)}")
     for position, template in enumerate(prompts.templates, start=1):
