@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from zerostart.config import Count, FrozenModel, Integer, Number, Positive, Samples, read_params
+from zerostart.config import Count, FrozenModel, Integer, Number, Positive, SampleCount, read_checked
 from zerostart.errors import InputError
 
 PATH = Path("pipelines/novel/params.yaml")
@@ -69,14 +69,14 @@ class NovelParams(FrozenModel):
     """Each draws its half of the school, its captions and its controls."""
     shots: tuple[Count, ...]
     caption_counts: tuple[Count, ...]
-    samples: Samples
+    samples: SampleCount
     """Resamples of the test images."""
     datasets: dict[str, DatasetParams]
 
 
 def load_novel_params(path: str | Path = PATH) -> NovelParams:
     """Read and check the parameters; raises InputError naming each wrong key, its value and what was expected."""
-    return read_params(path, NovelParams)
+    return read_checked(path, NovelParams)
 
 
 def of_dataset(params: NovelParams, dataset: str) -> DatasetParams:
