@@ -22,6 +22,7 @@ from zerostart.inference.detections import Detections, Engine
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
+from zerostart.metrics.temperature import tempered
 from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
@@ -52,6 +53,8 @@ class Options(NamedTuple):
     tile_iou: float = 0.5
     batch_size: int = 16
     every_class: bool = False
+    calibrated: bool = False
+    """Scores as probabilities: logits divided by the temperature that was chosen on val. What is found stays the same."""
 
 
 class Looked(NamedTuple):
@@ -112,6 +115,9 @@ def predict(detector: RefinedDetector, source: Source, options: Options) -> Iter
             which = slice(first, first + len(parts))
             first += len(parts)
             merged = {engine: merge_tiles(one[which], parts, size, options.tile_iou) for engine, one in found.items()}
+            if options.calibrated:
+                by_engine = detector.settings.temperature.model_dump()
+                merged = {e: one._replace(scores=tempered(one.scores, by_engine[e])) for e, one in merged.items()}
             yield Looked(index, size, small, merged)
 
 
@@ -196,6 +202,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--added", action="store_true", help="with what `python -m zerostart.classes` added to the data set")
     parser.add_argument("--engine", choices=ENGINES, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
+    parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="scores as probabilities, by the temperature of val; --threshold is of raw ones",
+    )
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
     parser.add_argument(
         "--tiling", choices=("none", "six", "grid"), default="none", help="look at parts of large images as well"
@@ -220,7 +231,16 @@ def main() -> str:
     detector.to(default_device())
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
-    options = Options(ENGINES[args.engine], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class)
+    options = Options(
+        ENGINES[args.engine],
+        threshold,
+        args.tiling,
+        args.tile,
+        args.tile_iou,
+        args.batch_size,
+        args.every_class,
+        args.calibrated,
+    )
     with output_folder(args.out) as temporary:
         count = write_predictions(detector, source, options, temporary)
     return f"{args.out}: {count} detections in {len(source.paths)} images"
