@@ -57,6 +57,21 @@ def test_a_folder(pipeline):
     assert refined[0]["prompt"] == list(settings().prompts[refined[0]["category"]])
 
 
+def test_calibrated_scores_are_of_tempered_logits_and_nothing_else_changes(pipeline):
+    path = pipeline / "metrics/evaluate.json"
+    plain = path.read_text()
+    path.write_text(json.dumps(json.loads(plain) | {"temperature": {"baseline": 1.0, "refined": 0.5}}))
+    rows = []
+    for out, arguments in (("raw", []), ("cured", ["--calibrated"])):
+        predict(pipeline, "data/raw/parts", "--out", out, "--threshold", 0.01, *arguments)
+        rows.append(json.loads((pipeline / out / "refined.json").read_text()))
+    path.write_text(plain)
+    for raw, cured in zip(*rows, strict=True):
+        odds = (raw.pop("score"), cured.pop("score"))
+        assert odds[1] / (1 - odds[1]) == pytest.approx((odds[0] / (1 - odds[0])) ** 2, rel=1e-2)  # twice the logit
+        assert raw == cured
+
+
 def test_a_coco_file_keeps_its_ids(pipeline):
     coco = json.loads((pipeline / "data/coco/test.json").read_text())
     coco["categories"] = [{"id": 10 * (3 - index), "name": name} for index, name in enumerate(CLASSES)]

@@ -19,7 +19,9 @@ from zerostart.evaluation.paired_samples import SEED, Scores, to_json
 from zerostart.evaluation.plot_tables import plot_tables
 from zerostart.evaluation.reports import DETECTORS, Report, about_data, compare, judge, metrics_of, per_class_of
 from zerostart.evaluation.verdict import table, verdict
+from zerostart.metrics.frozen_boxes import scored_detections
 from zerostart.metrics.operating_point import best_threshold
+from zerostart.metrics.temperature import best_temperature
 from zerostart.outputs import output_file, write_csv, write_json
 from zerostart.params import Params, load_params
 
@@ -34,8 +36,9 @@ def main() -> str:
     reports = {}
     for name in DETECTORS:
         threshold = best_threshold(val.evaluator, val.logits[name])
-        reports[name] = judge(test, test.logits[name], threshold, critical, params)
-    comparison = compare(test, critical, params)
+        temperature = best_temperature(*scored_detections(val.evaluator.match(val.logits[name])))
+        reports[name] = judge(test, test.logits[name], threshold, critical, params, temperature)
+    comparison = compare(test, reports, critical, params)
     metrics = metrics_of(reports, comparison, about_data(test.ground_truth["info"]))
     write_json(METRICS / "evaluate.json", metrics)
     write_json(METRICS / "per_class.json", per_class_of(reports))

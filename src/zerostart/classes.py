@@ -39,12 +39,15 @@ def _add(args: argparse.Namespace) -> str:
     if name in card.classes:
         raise InputError(f"'{name}' is a class of {args.to} already; a new name is expected (`repair` changes its sentence)")
     _read_sentences(name, args.text, vocabulary)
-    shots = None
+    shots, boxes = None, 0
     if args.shots:
         detector = _detector(args.to, vocabulary)
-        shots = shots_of(args.shots, args.images, name, list(card.classes), detector, vocabulary.settings["regions"])
+        shots, boxes = shots_of(args.shots, args.images, name, list(card.classes), detector, vocabulary.settings["regions"])
     files = add_class(args.to, name, args.text, shots)
-    shown = "" if shots is None else f", seen in {len(shots)} labelled boxes"
+    shown = ""
+    if shots is not None:
+        shown = f", with {len(shots)} labelled boxes"
+        shown += f" of {boxes}: no query covers the others" if len(shots) < boxes else ""
     count = len(card.classes) + len({*card.new, name})
     return (
         f"{files.prompts}, {files.card}: '{name}' added{shown}; {count} classes now, one row of {len(vocabulary.mean)} weights"

@@ -22,6 +22,7 @@ from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
+from zerostart.metrics.temperature import tempered
 from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder, write_json
 
@@ -56,6 +57,8 @@ class Options(NamedTuple):
     tile_iou: float = 0.5
     batch_size: int = 16
     every_class: bool = False
+    calibrated: bool = False
+    """Scores as probabilities: logits divided by the temperature that was chosen on val. What is found stays the same."""
 
 
 class Looked(NamedTuple):
@@ -116,6 +119,11 @@ def predict(detector: RefinedDetector, source: Source, options: Options) -> Iter
             of_image = slice(first, first + len(parts))
             first += len(parts)
             merged = {which: merge_tiles(one[of_image], parts, size, options.tile_iou) for which, one in found.items()}
+            if options.calibrated:
+                temperatures = detector.settings.temperature.model_dump()
+                merged = {
+                    which: one._replace(scores=tempered(one.scores, temperatures[which])) for which, one in merged.items()
+                }
             yield Looked(index, size, small, merged)
 
 
@@ -200,6 +208,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--added", action="store_true", help="with what `python -m zerostart.classes` added to the data set")
     parser.add_argument("--detector", choices=DETECTORS, default="refined")
     parser.add_argument("--threshold", type=float, help="lowest score; default: the one chosen on val")
+    parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="scores as probabilities, by the temperature of val; --threshold is of raw ones",
+    )
     parser.add_argument("--every-class", action="store_true", help="the 300 best (box, class) pairs, for COCO's metrics")
     parser.add_argument(
         "--tiling", choices=("none", "six", "grid"), default="none", help="look at parts of large images as well"
@@ -225,7 +238,14 @@ def main() -> str:
     source = read_source(args.source, args.images, detector.settings.classes)
     threshold = 0.0 if args.every_class and args.threshold is None else args.threshold
     options = Options(
-        DETECTORS[args.detector], threshold, args.tiling, args.tile, args.tile_iou, args.batch_size, args.every_class
+        DETECTORS[args.detector],
+        threshold,
+        args.tiling,
+        args.tile,
+        args.tile_iou,
+        args.batch_size,
+        args.every_class,
+        args.calibrated,
     )
     with output_folder(args.out) as temporary:
         count = write_predictions(detector, source, options, temporary)

@@ -48,6 +48,13 @@ def test_recall_and_found_hand_calculated():
     assert {key: (image, d.query) for key, (image, d) in at_quarter.found().items()} == {1: (0, 0), 3: (1, 0)}
 
 
+def test_recall_on_resamples_hand_calculated():
+    """Both pictures once; only the first; the second twice, where no crack is."""
+    evaluator, logits = toy()
+    found = OperatingPoint(evaluator, logits, 0.25).resampled_recall(np.array([[1, 1, 0], [1, 0, 2]]))
+    np.testing.assert_equal(found, [[1.0, 1.0, np.nan], [0.5, 0.0, 1.0]])
+
+
 def test_threshold_hand_calculated():
     evaluator, logits = toy()
     # By score: 0.9 right (F1 2·1/(1+3) = 0.5), 0.8 wrong (0.4), 0.75 wrong, 0.7 wrong, 0.3 right (2·2/(5+3) = 0.5).

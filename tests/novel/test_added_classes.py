@@ -3,56 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from novel_sample import encoder, vocabulary
 from refined_sample import refined_sample
-from tiny_detector import CLASSES, tiny_detector
+from tiny_detector import CLASSES
 
 from zerostart.detector.pixels import pixel_values
 from zerostart.errors import InputError
 from zerostart.export import largest_difference
 from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.exported import FILES, open_export
-from zerostart.language.text_encoders import TextEncoder
 from zerostart.novel.added import AddedDetector
 from zerostart.novel.additions import Additions
-from zerostart.novel.fingerprint import fingerprint
 from zerostart.novel.regions import look_at_regions
-from zerostart.novel.rows import SavedVocabulary, load_vocabulary, save_vocabulary
+from zerostart.novel.rows import load_vocabulary, save_vocabulary
 from zerostart.novel.sentences import check_sentence, remarks
 
 NEW = {"star crack": ("dark jagged lines that meet in a point",)}
 ADDED = Additions(NEW, (), {})
-
-
-def encoder(_name="minilm") -> TextEncoder:
-    """A sentence becomes five numbers of its letters."""
-
-    def embed(sentences):
-        return torch.tensor([[sum(map(ord, text)) % (17 + index) + 1.0 for index in range(5)] for text in sentences])
-
-    return TextEncoder("letters", embed, lambda sentence: len(sentence) < 60)
-
-
-def vocabulary(size: int, classes=CLASSES) -> SavedVocabulary:
-    rng = np.random.default_rng(0)
-    settings = {
-        "classes": list(classes),
-        "gain": 3.0,
-        "shift": 1.0,
-        "regions": True,
-        "language": "en",
-        "text_encoder": "minilm",
-        "worth": 1.0,
-        "detector": fingerprint(tiny_detector()),
-    }
-    return SavedVocabulary(
-        rng.standard_normal((size, 5)),
-        np.zeros(5),
-        rng.standard_normal(size),
-        np.ones(size),
-        np.zeros(size),
-        np.eye(size),
-        settings,
-    )
 
 
 @pytest.fixture

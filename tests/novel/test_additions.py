@@ -3,36 +3,15 @@
 import numpy as np
 import pytest
 import yaml
+from novel_sample import CARD, PROMPTS, write_card_and_prompts
 
 from zerostart.errors import InputError
 from zerostart.novel.additions import add_class, edited, ignore, load_additions, remove_class
 
-CARD = """# The parts' card.
-name: parts
-format: coco
-obtain: it is made by the tests
-prompts: parts
-classes:
-  - crack
-  - dent
-critical: [crack]
-splits:
-  train: {annotations: a.json, images: .}
-  val: {annotations: b.json, images: .}
-  test: {annotations: c.json, images: .}
-"""
-PROMPTS = """# Descriptions by hand.
-descriptions:
-  crack: [a dark jagged line]
-  dent: [a hollow]
-"""
-
 
 @pytest.fixture
 def root(tmp_path):
-    for kind, text in (("datasets", CARD), ("prompts", PROMPTS)):
-        (tmp_path / "data" / kind).mkdir(parents=True)
-        (tmp_path / "data" / kind / "parts.yaml").write_text(text)
+    write_card_and_prompts(tmp_path)
     return tmp_path
 
 

@@ -78,6 +78,8 @@ def test_numbers_equal_pycocotools(stage, capsys):
             "composite_steps",
             "delta",
             "interval",
+            "temperature",
+            "tempered_calibration_error",
             "threshold",
         }
     )

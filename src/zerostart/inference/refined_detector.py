@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 from transformers import Deimv2ForObjectDetection
 
-from zerostart.config import FrozenModel, Number, explain_problems
+from zerostart.config import FrozenModel, Number, Positive, explain_problems
 from zerostart.datasets.pictures import open_rgb
 from zerostart.datasets.splits import class_names, read_split
 from zerostart.detector.mirror import FLIPS, TEST_VIEWS, mirrored, unflip
@@ -47,6 +47,13 @@ class Thresholds(FrozenModel):
     refined: Share
 
 
+class Temperatures(FrozenModel):
+    """By what logits are divided to make scores probabilities, chosen on val; 1 leaves them as they are."""
+
+    baseline: Positive = 1.0
+    refined: Positive = 1.0
+
+
 class Settings(FrozenModel):
     """What a refined detector is beside its weights; `refined.json` of its folder."""
 
@@ -56,6 +63,8 @@ class Settings(FrozenModel):
     prompts: dict[str, tuple[str, ...]]
     """The sentences that describe each class."""
     threshold: Thresholds
+    temperature: Temperatures = Temperatures()
+    """Scores are never tempered here: `python -m zerostart.predict --calibrated` does it to those that it writes."""
     test_flips: Literal["none", "horizontal", "vertical", "both", "all"]
     merge_iou: Share
     version: str
@@ -154,6 +163,7 @@ class RefinedDetector(nn.Module):
             critical=info["info"]["critical"],
             prompts=prompts,
             threshold=_thresholds(root / "metrics/evaluate.json"),
+            temperature=_temperatures(root / "metrics/evaluate.json"),
             test_flips=params.test_flips,
             merge_iou=params.merge_iou,
             version=_version(),
@@ -287,6 +297,13 @@ def _thresholds(path: Path) -> Thresholds:
         return Thresholds.model_validate(read_json(path, "the stage `evaluate` writes it")["threshold"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{path}: no thresholds of baseline and refined detector; the stage `evaluate` writes them") from None
+
+
+def _temperatures(path: Path) -> Temperatures:
+    try:
+        return Temperatures.model_validate(read_json(path, "the stage `evaluate` writes it").get("temperature", {}))
+    except (AttributeError, ValidationError):
+        raise InputError(f"{path}: 'temperature' is not that of baseline and refined detector; `evaluate` writes it") from None
 
 
 def _prompts(path: Path) -> dict[str, list[str]]:

@@ -39,6 +39,14 @@ class OperatingPoint:
         objects = np.array([m.objects.sum() for m in self._matches])
         return np.divide(found, objects, out=np.full(len(found), np.nan), where=objects > 0)
 
+    def resampled_recall(self, weights: np.ndarray) -> np.ndarray:
+        """K×B: the recall on B resamples of the N images (weights N×B, in ascending order of image id)."""
+        images = len(weights)
+        kept = [m.true_positive[0] & (m.score >= self.threshold) for m in self._matches]
+        found = np.stack([np.bincount(m.image[k], minlength=images) for m, k in zip(self._matches, kept, strict=True)])
+        objects = np.stack([m.objects for m in self._matches]) @ weights
+        return np.divide(found @ weights, objects, out=np.full(objects.shape, np.nan), where=objects > 0)
+
     def confusion(self) -> np.ndarray:
         """(K+1)×(K+1) counts, rows actual, columns predicted, background last (missed, and found where nothing is).
 

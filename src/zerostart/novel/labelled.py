@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from transformers import Deimv2ForObjectDetection
 
 from zerostart.datasets.coco_file import CocoFile, read_coco_file
@@ -68,10 +67,14 @@ def _dictionary(coco: CocoFile, folder: Path, path: Path) -> dict:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def shots_of(path: Path, images: Path | None, name: str, known: list[str], model: Deimv2ForObjectDetection, regions: bool):
-    """Features of the 1 to 20 labelled boxes of a new class, n×D float32: each of the query that covers it best.
+def shots_of(
+    path: Path, images: Path | None, name: str, known: list[str], model: Deimv2ForObjectDetection, regions: bool
+) -> tuple[np.ndarray, int]:
+    """Features of the 1 to 20 labelled boxes of a new class, n×D float32, and how many boxes there are.
 
-    Raises InputError for boxes of another class, and where no query of the detector covers one of them (IoU 0.5).
+    Each box's features are those of the query that covers it best; a box that none covers (IoU 0.5) has none.
+
+    Raises InputError for boxes of another class, and where no query of the detector covers one of them.
     """
     coco = read_coco_file(path)
     there = coco.names()
@@ -85,4 +88,4 @@ def shots_of(path: Path, images: Path | None, name: str, known: list[str], model
     match = match_objects(labelled.looks)
     if len(match.image) == 0:
         raise InputError(f"{path}: the detector looks at none of these boxes (IoU 0.5); other examples are expected")
-    return torch.from_numpy(labelled.looks.features[match.image, match.query]).float().numpy()
+    return labelled.looks.features[match.image, match.query].astype(np.float32), len(found)
