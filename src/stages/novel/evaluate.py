@@ -86,6 +86,7 @@ def protocol_page(key: str, title: str, table: dict[str, np.ndarray], names: lis
     metrics[key] = keyed({row["arm"]: row["ap50"] for row in rows})
     metrics[f"{key}_differences"] = keyed({row["arm"]: row["difference"] for row in rows if "difference" in row})
     metrics[f"{key}_head_room"] = errors
+    metrics[f"{key}_encoder_in_other_wordings"] = numbers(estimate(table["real, together"] - table["bag, together"]))
     control = best_control(table)
     above, above_best = above_in_each(table, MEANINGLESS), above_in_each(table, control)
     metrics[f"{key}_above"] = {"of": len(names), "shuffled": above, "best_control": above_best, "best": slug(control)}
@@ -98,6 +99,8 @@ def protocol_page(key: str, title: str, table: dict[str, np.ndarray], names: lis
         f" ({'enough' if enough else 'these data cannot answer'}). The interval of sentence − shuffled captions is above 0 in"
         f" {above} of {len(names)}, that of sentence − best control ({LABELS[control]}) in {above_best}."
     )
+    encoder = estimate(table["real, together"] - table["bag, together"]).shown(sign=True)
+    check += f" In two other wordings the sentence encoder − bag of words: {encoder}."
     return [f"### {title}", check, zero_shot_markdown(rows), each_markdown(names, table, EACH)]
 
 

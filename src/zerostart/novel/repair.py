@@ -2,9 +2,9 @@
 
     logit of the class = detector's logit + alpha · z      z: standardised score of the sentence, shift and gain are not used
 
-alpha is chosen on one half of val's pictures and applied to the other, and the other way round (two-fold cross-fitting), for
-the sentence and for the wrong one alike; 0 is among its values. The wrong sentence is that of the class which the detector
-takes this one for most easily.
+For the AP alpha is chosen on one half of val's pictures and applied to the other, and the other way round (two-fold
+cross-fitting), for the sentence and for the wrong one alike; 0 is among its values. Which detections move is shown at one
+alpha. The wrong sentence is that of the class which the detector takes this one for most easily.
 """
 
 from functools import partial
@@ -29,6 +29,8 @@ from zerostart.novel.texts import encode
 from zerostart.outputs import output_file
 
 ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+SHOWN_ALPHA = 0.2
+"""At which it is shown what a sentence moves."""
 THRESHOLD = 0.3
 """Score from which a detection counts as one that moves."""
 SHOWN = 12
@@ -41,8 +43,9 @@ class Arm(NamedTuple):
     alphas: tuple[float, float]
     """Chosen on the even pictures (applied to the odd ones), and the other way round."""
     ap50: float
+    """With these."""
     logits: np.ndarray
-    """N×Q of the class."""
+    """N×Q of the class at SHOWN_ALPHA."""
 
 
 class Repair(NamedTuple):
@@ -79,7 +82,7 @@ def repair(
         z = seen.looks.features.astype(np.float64) @ row + offset
         chosen = tuple(max(ALPHAS, key=partial(_by_ap, judge, base, z)) for judge in judges)
         logits = base + np.where(halves[1], chosen[0], chosen[1])[:, None] * z
-        return Arm(" / ".join(texts), chosen, _ap(whole, logits), logits)
+        return Arm(" / ".join(texts), chosen, _ap(whole, logits), base + SHOWN_ALPHA * z)
 
     pictures = [root / f"data/raw/{dataset}" / image["file_name"] for image in seen.looks.coco["images"]]
     sizes = image_sizes(seen.looks.coco, np.array([image["id"] for image in seen.looks.coco["images"]]))
@@ -134,7 +137,7 @@ def report(found: Repair, sheet: Path | None) -> str:
         alphas = " and ".join(f"{alpha:g}" for alpha in arm.alphas)
         lines.append(
             f"{what} ({arm.said}): {arm.ap50:.4f} ({arm.ap50 - found.before.ap50:+.4f}), alpha {alphas} by halves;"
-            f" detections that move: {moved}"
+            f" detections that move at alpha {SHOWN_ALPHA}: {moved}"
         )
     if sheet is not None:
         with output_file(sheet) as temporary:
