@@ -126,7 +126,7 @@ def _tiling(results: Results, store: ImageStore, tags: tuple[str, ...]) -> dict[
         for windows in (1, len(WINDOWS)):
             judged = results["real", engine, windows]
             row = _brief(judged, tags) | ({"by_size": recall_by_size(judged, areas)} if areas.any() else {})
-            table.setdefault(engine, {})[f"views_{windows}"] = row
+            table.setdefault(engine, {})[f"windows_{windows}"] = row
     return table
 
 
