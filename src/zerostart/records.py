@@ -109,7 +109,7 @@ def read_bytes(path: str | Path, missing: str, most: int) -> bytes:
     return content
 
 
-def check_file(path: str | Path) -> None:
+def check_regular(path: str | Path) -> None:
     """For libraries that open a file themselves: raises InputError for what they would wait for, or name by its first byte.
 
     That is a pipe, a socket or a device; a pointer of Git LFS and a saved web page. What is missing they tell themselves.

@@ -16,7 +16,7 @@ from zerostart.detector.official.checkpoint import rename_weights
 from zerostart.detector.official.config import hub_config
 from zerostart.detector.official.conversion import convert, settle
 from zerostart.errors import InputError
-from zerostart.records import check_file, read_json
+from zerostart.records import check_regular, read_json
 
 SHIPPED = Path("data/baselines")
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
@@ -67,7 +67,7 @@ def write_baseline(source: Path, classes: Sequence[str], folder: Path) -> None:
     if (names and tuple(names) != tuple(classes)) or count != len(classes):
         found = "COCO's 80 classes" if names else f"{count} classes"
         raise InputError(f"{source}: the baseline was trained for {found}, but the data set has {list(classes)}")
-    check_file(source / "model.safetensors")
+    check_regular(source / "model.safetensors")
     try:
         weights = rename_weights(load_file(source / "model.safetensors"))
     except (OSError, SafetensorError) as error:

@@ -18,7 +18,7 @@ from zerostart.detector.baseline_config import baseline_classes
 from zerostart.detector.official.buffers import hold_buffers
 from zerostart.detector.official.corrections import follow_official_code
 from zerostart.errors import InputError, shown
-from zerostart.records import WRONG_SHAPE, check_file, read_json
+from zerostart.records import WRONG_SHAPE, check_regular, read_json
 from zerostart.weights import copy_weights
 
 MOST_WEIGHTS = 2_000_000_000
@@ -75,7 +75,7 @@ def load_detector(folder: str | Path, classes: list[str]) -> Deimv2ForObjectDete
     if not (folder / "model.safetensors").is_file():
         what = "a baseline is a folder with config.json and model.safetensors"
         raise InputError(f"{folder / 'model.safetensors'}: no such file; {what}")
-    check_file(folder / "model.safetensors")
+    check_regular(folder / "model.safetensors")
     try:
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:

@@ -24,7 +24,7 @@ from zerostart.drawing.synthetic import generate
 from zerostart.errors import InputError
 from zerostart.metrics.coco import CocoMetrics, detections, evaluate_coco, image_sizes
 from zerostart.params import Lambdas
-from zerostart.records import check_file, read_yaml
+from zerostart.records import check_regular, read_yaml
 
 EXTRA_SEED = 1_000_003
 """Seed of the further synthetic training images; the data set itself has seed 0."""
@@ -65,7 +65,7 @@ def starting_weights(init: str | Path) -> dict[str, Tensor]:
     """The weights of a baseline folder of any classes, or of an official checkpoint; raises InputError when not readable."""
     if not Path(init).is_dir():
         return read_official_checkpoint(init)
-    check_file(Path(init) / "model.safetensors")
+    check_regular(Path(init) / "model.safetensors")
     try:
         weights = load_file(Path(init) / "model.safetensors")
     except (OSError, SafetensorError) as error:

@@ -11,7 +11,7 @@ from zerostart.config import explain_problems
 from zerostart.errors import InputError
 from zerostart.method.fusion import Fusion, FusionConfig
 from zerostart.outputs import write_json
-from zerostart.records import check_file, read_json
+from zerostart.records import check_regular, read_json
 from zerostart.weights import copy_weights
 
 
@@ -28,7 +28,7 @@ def load_fusion(folder: str | Path, classes: list[str]) -> Fusion:
     """
     folder = Path(folder)
     raw = read_json(folder / "fusion.json", "not a readable fusion checkpoint without it")
-    check_file(folder / "fusion.safetensors")
+    check_regular(folder / "fusion.safetensors")
     try:
         config = FusionConfig.model_validate(raw)
         weights = load_file(folder / "fusion.safetensors")

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zerostart.errors import InputError
 from zerostart.outputs import write_json
-from zerostart.records import WRONG_SHAPE, check_file, read_json
+from zerostart.records import WRONG_SHAPE, check_regular, read_json
 from zerostart.weights import copy_weights
 
 
@@ -76,7 +76,7 @@ def load_adapter(folder: str | Path) -> tuple[Adapter, str, int]:
     """The adapter in eval mode, its backbone's path and its input size; raises InputError when a file is missing or damaged."""
     folder = Path(folder)
     config = read_json(folder / "config.json", "the stage `adapter` writes it")
-    check_file(folder / "adapter.safetensors")
+    check_regular(folder / "adapter.safetensors")
     try:
         backbone, input_size = config.pop("backbone"), config.pop("input_size")
         adapter = Adapter(**config)

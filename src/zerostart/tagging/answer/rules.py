@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from zerostart.config import Count, FrozenModel, Number, explain_problems
 from zerostart.errors import InputError
-from zerostart.records import check_file, read_json
+from zerostart.records import check_regular, read_json
 from zerostart.tagging.answer.novelty import Home
 from zerostart.tagging.params import Threshold, TilingParams
 
@@ -82,7 +82,7 @@ def load_rules(folder: str | Path) -> tuple[Rules, Home]:
     """Raises InputError when a file is missing, or holds a threshold outside 0..1 or anything else that is not expected."""
     path = Path(folder) / "rules.json"
     raw = read_json(path, "no readable rules of a tagger without it")
-    check_file(Path(folder) / "home.safetensors")
+    check_regular(Path(folder) / "home.safetensors")
     try:
         return Rules.model_validate(raw), Home(**load_file(Path(folder) / "home.safetensors"))
     except ValidationError as error:

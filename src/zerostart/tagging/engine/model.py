@@ -17,7 +17,7 @@ from torch import nn
 
 from zerostart.config import FrozenModel, Name, explain_problems
 from zerostart.errors import InputError
-from zerostart.records import check_file, checked_json
+from zerostart.records import check_regular, checked_json
 from zerostart.tagging.params import ModelParams, Side
 from zerostart.weights import copy_weights
 
@@ -75,7 +75,7 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
 
 def _from_file(name: str, path: str, options: dict[str, Any]) -> nn.Module:
     """The model with all weights of a file, whatever number of classes its head has."""
-    check_file(path)
+    check_regular(path)
     try:
         weights = load_file(path)
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def load_engine(folder: str | Path, tags: tuple[str, ...]) -> tuple[ConvNeXt, in
     Raises InputError when a file is missing, or when the tagger was trained for other tags (names or order).
     """
     folder = Path(folder)
-    check_file(folder / "model.safetensors")
+    check_regular(folder / "model.safetensors")
     try:
         config = _Config.model_validate_json(checked_json(folder / "config.json", "the tagging stages write it"))
         weights = load_file(folder / "model.safetensors")

@@ -16,7 +16,7 @@ from zerostart.datasets.coco_file import read_coco_file
 from zerostart.datasets.files import check_inside, pictures_below, read_text, spelled
 from zerostart.datasets.pictures import SUFFIXES
 from zerostart.errors import InputError
-from zerostart.records import check_file
+from zerostart.records import check_regular
 from zerostart.tagging.cards import AcademicSource, RealSource
 from zerostart.tagging.pictures.decoding import UnreadableError, decode
 
@@ -110,7 +110,7 @@ def _split_folders(folder: Path, origin: str) -> Source:
 
 
 def _split_zip(path: Path, origin: str) -> Source:
-    check_file(path)
+    check_regular(path)
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
