@@ -57,7 +57,10 @@ WRONG = {
     "alpha": (("params.yaml", "alpha_init: 0.0", "alpha_init: 1e39"), "alpha_init"),
     "launcher": (("params.yaml", "launcher: python", "launcher: python; touch x"), "decoder.launcher"),
     "card": (("params.yaml", "dataset: synthetic", "dataset: none"), "no card for dataset 'none'"),
-    "prompts": (("data/prompts/synthetic.yaml", "descriptions:", "description:"), "synthetic.yaml: 'description"),
+    "prompts": (
+        ("data/prompts/synthetic.yaml", "descriptions:", "description:"),
+        "key 'descriptions' is missing",
+    ),
     "zero width": (("data/prompts/synthetic.yaml", "soft shadow", "soft\u200bshadow"), "invisible character"),
     "text encoder": (("params.yaml", "text_encoder: minilm", "text_encoder: minilmm"), "text_encoder 'minilmm' is not known"),
     "baseline": (("params.yaml", "baseline: auto", "baseline: none"), "baseline is 'none': no such folder"),

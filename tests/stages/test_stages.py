@@ -65,7 +65,9 @@ def test_the_zero_start_is_the_baseline(experiments):
 def test_the_evaluation_has_its_keys(experiments):
     found = evaluation(experiments["trained"])
     scalars = {"mAP", "AP50", "AP75", "AR_critical", "composite", "mAP_without_normal", "critical_recall", "calibration_error"}
-    assert set(found) == scalars | {"baseline", "delta", "composite_steps", "interval", "threshold"}
+    assert set(found) == scalars | {
+        *("baseline", "delta", "composite_steps", "interval", "threshold", "temperature", "tempered_calibration_error")
+    }
     assert set(found["baseline"]) == set(found["delta"]) == scalars
     assert found["composite"] == pytest.approx(0.7 * found["mAP"] + 0.3 * found["AR_critical"], abs=2e-6)
 

@@ -6,6 +6,7 @@ fits. A new class costs one row of D weights and an offset; all of them together
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torchvision.ops import box_convert
 
 from zerostart.detector.pixels import pixel_values
 from zerostart.errors import InputError
-from zerostart.inference.refined_detector import RefinedDetector, Seen
+from zerostart.inference.refined_detector import RefinedDetector, Seen, Views
 from zerostart.language.text_encoders import TextEncoder, load_text_encoder
 from zerostart.novel.additions import Additions, load_additions
 from zerostart.novel.fingerprint import fingerprint
@@ -34,6 +35,12 @@ def with_added_classes(detector: RefinedDetector, root: str | Path = ".") -> "Ad
         raise InputError(f"nothing was added to {dataset}; `python -m zerostart.classes add` or `exclude` does it")
     vocabulary = load_vocabulary(Path(root) / "models/vocabulary" / dataset)
     return AddedDetector(detector, additions, vocabulary, load_text_encoder(vocabulary.settings["text_encoder"]))
+
+
+class _Looked(NamedTuple):
+    views: Views
+    plain: dict[str, Tensor]
+    """Of `look_at_regions`."""
 
 
 class AddedDetector(RefinedDetector):
@@ -63,10 +70,14 @@ class AddedDetector(RefinedDetector):
         )
 
     @torch.inference_mode()
-    def look(self, pixels: Tensor, merge_iou: float | None = None) -> Seen:
-        """As :meth:`RefinedDetector.look`, with the new classes' queries behind the others."""
-        seen = super().look(pixels, merge_iou)
-        plain = look_at_regions(self.baseline, pixel_values(pixels))
+    def look_at_views(self, pixels: Tensor) -> _Looked:
+        """As :meth:`RefinedDetector.look_at_views`, and what the frozen detector says of the images themselves."""
+        return _Looked(super().look_at_views(pixels), look_at_regions(self.baseline, pixel_values(pixels)))
+
+    @torch.inference_mode()
+    def merged(self, views: _Looked, merge_iou: float | None = None) -> Seen:
+        """As :meth:`RefinedDetector.merged`, with the new classes' queries behind the others."""
+        seen, plain = super().merged(views.views, merge_iou), views.plain
         parts = ("hidden", "regions") if self.vocabulary.settings["regions"] else ("hidden",)
         features = torch.cat([plain[name] for name in parts], dim=2)
         z = features @ self.rows.transpose(0, 1) + self.offsets
