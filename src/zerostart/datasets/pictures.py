@@ -80,7 +80,9 @@ def read_picture(source: Path | bytes, longest: int | None = None) -> Picture:
     if isinstance(source, Path) and not source.is_file():
         raise PictureError("no such image" if not source.exists() else "not a readable image (not a regular file)")
     try:
-        with Image.open(source if isinstance(source, Path) else BytesIO(source), formats=FORMATS) as image:
+        # Given a path, Pillow would map uncompressed TIFFs into memory with width and height exchanged.
+        file = source.open("rb") if isinstance(source, Path) else BytesIO(source)
+        with file, Image.open(file, formats=FORMATS) as image:
             _check_size(image)
             size = image.size
             if longest is not None:
