@@ -91,15 +91,58 @@ def test_an_exception_leaves_nothing_where_nothing_was(tmp_path, output):
     assert os.listdir(tmp_path) == []
 
 
+def left_behind(folder: Path, *names: str) -> None:
+    """Folders as a killed process leaves them: SIGKILL runs no `finally`."""
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "weights").write_text(name)
+
+
 def test_what_a_killed_run_left_is_cleared_away(tmp_path):
-    """SIGKILL runs no `finally`: the temporary folders stay until the next run."""
-    for leftover in (".tmp-model", ".tmp-old-model"):
-        (tmp_path / leftover).mkdir()
-        (tmp_path / leftover / "half").write_text("half")
+    left_behind(tmp_path, "model", ".tmp-new-model", ".tmp-old-model", ".tmp-gone-model")
     with stage_folder(tmp_path / "model") as temporary:
         assert os.listdir(temporary) == []
         (temporary / "weights").write_text("new")
     assert tree(tmp_path) == {"model/weights": b"new"}
+
+
+def test_killed_between_the_two_renamings_the_old_folder_comes_back_before_anything_else(tmp_path):
+    left_behind(tmp_path, ".tmp-new-model", ".tmp-old-model")
+    with pytest.raises(ZeroDivisionError), stage_folder(tmp_path / "model"):
+        assert tree(tmp_path / "model") == {"weights": b".tmp-old-model"}
+        raise ZeroDivisionError
+    assert tree(tmp_path) == {"model/weights": b".tmp-old-model"}
+
+
+def test_a_folder_whose_removal_was_cut_short_does_not_come_back(tmp_path):
+    left_behind(tmp_path, ".tmp-gone-model")
+    with pytest.raises(ZeroDivisionError), stage_folder(tmp_path / "model"):
+        raise ZeroDivisionError
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("other", ["old-x", "new-x", "gone-x", "lock-x", "x.lock", "x", "99-x"])
+def test_writers_of_neighbours_do_not_meet_whatever_they_are_called(tmp_path, other):
+    inner = tmp_path / ("x" if other != "x" else "old-x")
+    with output_folder(tmp_path / other) as first:
+        (first / "a").write_text("first")
+        for content in ("second", "third"):
+            with stage_folder(inner) as second:
+                (second / "a").write_text(content)
+        with output_file(tmp_path / "x.csv") as third:
+            third.write_text("a table")
+    assert {name: content for name, content in tree(tmp_path).items() if MARKER not in name} == {
+        f"{other}/a": b"first",
+        f"{inner.name}/a": b"third",
+        "x.csv": b"a table",
+    }
+
+
+def test_a_folder_that_is_called_as_a_leftover_of_a_file_stays(tmp_path):
+    left_behind(tmp_path, ".tmp-4194305-numbers.csv")
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("ours")
+    assert sorted(tree(tmp_path)) == [".tmp-4194305-numbers.csv/weights", "numbers.csv"]
 
 
 def test_nothing_is_removed_under_its_final_name(tmp_path, monkeypatch):
@@ -214,7 +257,7 @@ def test_a_move_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
     move = os.replace
 
     def full(source, target):
-        if Path(source).name == ".tmp-model":
+        if Path(source).name == ".tmp-new-model":
             raise OSError(errno.ENOSPC, "No space left on device")
         move(source, target)
 
@@ -351,7 +394,7 @@ def test_what_goes_wrong_says_what_was_written(tmp_path):
 def test_a_new_folder_clears_away_the_lock_of_a_writer_that_was_killed_at_its_end(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/weights").touch()
-    (tmp_path / ".tmp-out.lock").write_text("4194305")
+    (tmp_path / ".tmp-lock-out").write_text("4194305")
     with pytest.raises(InputError, match="exists and is not empty"):
         check_new_folder(tmp_path / "out")
     assert os.listdir(tmp_path) == ["out"]

@@ -47,7 +47,7 @@ def _remove_leftovers(path: Path) -> None:
     """Temporary files for `path` whose processes are gone."""
     for leftover in path.parent.glob(".tmp-*"):
         found = re.fullmatch(r"\.tmp-(\d+)-(.*)", leftover.name, re.DOTALL)
-        if found and found[2] == path.name and not _is_running(int(found[1])):
+        if found and found[2] == path.name and leftover.is_file() and not _is_running(int(found[1])):
             leftover.unlink(missing_ok=True)
 
 
@@ -117,10 +117,9 @@ def stage_folder(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
+    temporary, replaced = _beside(path, "new"), _beside(path, "old")
     with only_writer(path):
-        for folder in (temporary, replaced):  # left by a killed process: the lock says that nobody writes them now
-            shutil.rmtree(folder, ignore_errors=True)
+        _clear(path)  # what a killed process left: the lock says that nobody writes it now
         temporary.mkdir()
         try:
             with _named(path):
@@ -129,10 +128,22 @@ def _replaced(path: Path) -> Iterator[Path]:
                     os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
                 os.replace(temporary, path)
         finally:
-            if replaced.exists() and not path.exists():  # the second move failed: the old folder is better than none
-                os.replace(replaced, path)
-            for folder in (temporary, replaced):
-                shutil.rmtree(folder, ignore_errors=True)
+            _clear(path)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """Where what belongs to `path` lies meanwhile: no name of one kind is a name of another, whatever folders are called."""
+    return path.with_name(f".tmp-{kind}-{path.name}")
+
+
+def _clear(path: Path) -> None:
+    """Remove what was begun; the folder that was to be replaced goes only where there is another, and back otherwise."""
+    replaced, gone = _beside(path, "old"), _beside(path, "gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if replaced.exists():
+        os.replace(replaced, gone if path.exists() else path)  # cut short in its removal, it must not pass for a whole one
+    for folder in (_beside(path, "new"), gone):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -156,7 +167,7 @@ def reserve(path: str | Path) -> None:
 
 
 def _lock_of(path: Path) -> Path:
-    return path.with_name(f".tmp-{path.name}.lock")
+    return _beside(path, "lock")
 
 
 @contextmanager

@@ -64,8 +64,8 @@ def repository(tmp_path, monkeypatch):
 
 
 MOMENTS = {
-    "the stage has begun": lambda: Path("data/.tmp-out/00").exists(),
-    "the stage is half done": lambda: Path("data/.tmp-out/20").exists(),
+    "the stage has begun": lambda: Path("data/.tmp-new-out/00").exists(),
+    "the stage is half done": lambda: Path("data/.tmp-new-out/20").exists(),
     "the output is there": lambda: Path("metrics/out.json").exists(),
     "objects are being moved": lambda: any(Path(".dvc/cache/files/md5").rglob("*.tmp")) or Path("dvc.lock").exists(),
 }
