@@ -59,7 +59,7 @@ def test_a_folder_replaces_the_old_one_completely(tmp_path, folder, marker):
     for name in ("first", "second"):
         with folder(path) as temporary:
             (temporary / name).write_text(name)
-        assert tree(path) == {name: name.encode()} | ({MARKER: name.encode()} if marker else {})
+        assert tree(path) == {name: name.encode()} | ({MARKER: f'[\n"{name}"\n]'.encode()} if marker else {})
     assert os.listdir(tmp_path / "deep") == ["model"]
 
 
@@ -234,6 +234,54 @@ def test_what_no_command_wrote_is_never_replaced(tmp_path, monkeypatch):
         output_folder("result").__enter__()
     assert (tmp_path / "keep" / "photo.jpg").read_text() == (tmp_path / "result/images/notes.txt").read_text() == "mine"
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+NAMES = {
+    "not UTF-8": os.fsdecode(b"dent\xff.png"),
+    "two lines": "dent\nnotes.txt",
+    "a bracket": "[1]",
+    "letters": "Schürfwunde 傷.png",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_file_may_have_any_name(tmp_path, case):
+    for content in ("first", "second"):
+        with output_folder(tmp_path / "result") as temporary:
+            (temporary / NAMES[case]).write_text(content)
+        assert (tmp_path / "result" / NAMES[case]).read_text() == content
+    (tmp_path / "result" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds 'notes.txt'"):
+        output_folder(tmp_path / "result").__enter__()
+
+
+@pytest.mark.parametrize("name", ["drawn.png", "[1]", "7", "{}", "Schürfwunde.png"])
+def test_a_folder_of_an_earlier_version_is_still_known(tmp_path, name):
+    """Its marker has one name a line."""
+    (tmp_path / "result").mkdir()
+    for path in ("a", name):
+        (tmp_path / "result" / path).touch()
+    (tmp_path / "result" / MARKER).write_text(f"a\n{name}")
+    with output_folder(tmp_path / "result"):
+        pass
+    assert tree(tmp_path) == {f"result/{MARKER}": b"[]"}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b'[["photo.jpg"]]', b"{}", b"null"])
+def test_a_marker_that_somebody_spoiled_protects_everything(tmp_path, content):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "photo.jpg").write_text("mine")
+    (tmp_path / "result" / MARKER).write_bytes(content)
+    with pytest.raises(InputError, match=r"holds 'photo.jpg'"):
+        output_folder(tmp_path / "result").__enter__()
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/below", "null\0character"])
+@pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])
+def test_where_no_folder_can_lie_is_a_sentence(tmp_path, writer, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"no folder can lie there \(.+\); a new folder is expected"):
+        writer(tmp_path / name).__enter__()
 
 
 def test_what_is_put_into_the_folder_meanwhile_is_kept(tmp_path):
