@@ -59,7 +59,7 @@ def test_a_folder_replaces_the_old_one_completely(tmp_path, folder, marker):
     for name in ("first", "second"):
         with folder(path) as temporary:
             (temporary / name).write_text(name)
-        assert tree(path) == {name: name.encode()} | ({MARKER: name.encode()} if marker else {})
+        assert tree(path) == {name: name.encode()} | ({MARKER: f'[\n"{name}"\n]'.encode()} if marker else {})
     assert os.listdir(tmp_path / "deep") == ["model"]
 
 
@@ -91,15 +91,58 @@ def test_an_exception_leaves_nothing_where_nothing_was(tmp_path, output):
     assert os.listdir(tmp_path) == []
 
 
+def left_behind(folder: Path, *names: str) -> None:
+    """Folders as a killed process leaves them: SIGKILL runs no `finally`."""
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "weights").write_text(name)
+
+
 def test_what_a_killed_run_left_is_cleared_away(tmp_path):
-    """SIGKILL runs no `finally`: the temporary folders stay until the next run."""
-    for leftover in (".tmp-model", ".tmp-old-model"):
-        (tmp_path / leftover).mkdir()
-        (tmp_path / leftover / "half").write_text("half")
+    left_behind(tmp_path, "model", ".tmp-new-model", ".tmp-old-model", ".tmp-gone-model")
     with stage_folder(tmp_path / "model") as temporary:
         assert os.listdir(temporary) == []
         (temporary / "weights").write_text("new")
     assert tree(tmp_path) == {"model/weights": b"new"}
+
+
+def test_killed_between_the_two_renamings_the_old_folder_comes_back_before_anything_else(tmp_path):
+    left_behind(tmp_path, ".tmp-new-model", ".tmp-old-model")
+    with pytest.raises(ZeroDivisionError), stage_folder(tmp_path / "model"):
+        assert tree(tmp_path / "model") == {"weights": b".tmp-old-model"}
+        raise ZeroDivisionError
+    assert tree(tmp_path) == {"model/weights": b".tmp-old-model"}
+
+
+def test_a_folder_whose_removal_was_cut_short_does_not_come_back(tmp_path):
+    left_behind(tmp_path, ".tmp-gone-model")
+    with pytest.raises(ZeroDivisionError), stage_folder(tmp_path / "model"):
+        raise ZeroDivisionError
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("other", ["old-x", "new-x", "gone-x", "lock-x", "x.lock", "x", "99-x"])
+def test_writers_of_neighbours_do_not_meet_whatever_they_are_called(tmp_path, other):
+    inner = tmp_path / ("x" if other != "x" else "old-x")
+    with output_folder(tmp_path / other) as first:
+        (first / "a").write_text("first")
+        for content in ("second", "third"):
+            with stage_folder(inner) as second:
+                (second / "a").write_text(content)
+        with output_file(tmp_path / "x.csv") as third:
+            third.write_text("a table")
+    assert {name: content for name, content in tree(tmp_path).items() if MARKER not in name} == {
+        f"{other}/a": b"first",
+        f"{inner.name}/a": b"third",
+        "x.csv": b"a table",
+    }
+
+
+def test_a_folder_that_is_called_as_a_leftover_of_a_file_stays(tmp_path):
+    left_behind(tmp_path, ".tmp-4194305-numbers.csv")
+    with output_file(tmp_path / "numbers.csv") as temporary:
+        temporary.write_text("ours")
+    assert sorted(tree(tmp_path)) == [".tmp-4194305-numbers.csv/weights", "numbers.csv"]
 
 
 def test_nothing_is_removed_under_its_final_name(tmp_path, monkeypatch):
@@ -193,6 +236,54 @@ def test_what_no_command_wrote_is_never_replaced(tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".tmp-*"))
 
 
+NAMES = {
+    "not UTF-8": os.fsdecode(b"dent\xff.png"),
+    "two lines": "dent\nnotes.txt",
+    "a bracket": "[1]",
+    "letters": "Schürfwunde 傷.png",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_file_may_have_any_name(tmp_path, case):
+    for content in ("first", "second"):
+        with output_folder(tmp_path / "result") as temporary:
+            (temporary / NAMES[case]).write_text(content)
+        assert (tmp_path / "result" / NAMES[case]).read_text() == content
+    (tmp_path / "result" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds 'notes.txt'"):
+        output_folder(tmp_path / "result").__enter__()
+
+
+@pytest.mark.parametrize("name", ["drawn.png", "[1]", "7", "{}", "Schürfwunde.png"])
+def test_a_folder_of_an_earlier_version_is_still_known(tmp_path, name):
+    """Its marker has one name a line."""
+    (tmp_path / "result").mkdir()
+    for path in ("a", name):
+        (tmp_path / "result" / path).touch()
+    (tmp_path / "result" / MARKER).write_text(f"a\n{name}")
+    with output_folder(tmp_path / "result"):
+        pass
+    assert tree(tmp_path) == {f"result/{MARKER}": b"[]"}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b'[["photo.jpg"]]', b"{}", b"null"])
+def test_a_marker_that_somebody_spoiled_protects_everything(tmp_path, content):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "photo.jpg").write_text("mine")
+    (tmp_path / "result" / MARKER).write_bytes(content)
+    with pytest.raises(InputError, match=r"holds 'photo.jpg'"):
+        output_folder(tmp_path / "result").__enter__()
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/below", "null\0character"])
+@pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])
+def test_where_no_folder_can_lie_is_a_sentence(tmp_path, writer, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"no folder can lie there \(.+\); a new folder is expected"):
+        writer(tmp_path / name).__enter__()
+
+
 def test_what_is_put_into_the_folder_meanwhile_is_kept(tmp_path):
     with pytest.raises(InputError, match=r"holds 'photo.jpg'"), output_folder(tmp_path / "result"):
         (tmp_path / "result").mkdir()
@@ -214,7 +305,7 @@ def test_a_move_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
     move = os.replace
 
     def full(source, target):
-        if Path(source).name == ".tmp-model":
+        if Path(source).name == ".tmp-new-model":
             raise OSError(errno.ENOSPC, "No space left on device")
         move(source, target)
 
@@ -351,7 +442,7 @@ def test_what_goes_wrong_says_what_was_written(tmp_path):
 def test_a_new_folder_clears_away_the_lock_of_a_writer_that_was_killed_at_its_end(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/weights").touch()
-    (tmp_path / ".tmp-out.lock").write_text("4194305")
+    (tmp_path / ".tmp-lock-out").write_text("4194305")
     with pytest.raises(InputError, match="exists and is not empty"):
         check_new_folder(tmp_path / "out")
     assert os.listdir(tmp_path) == ["out"]

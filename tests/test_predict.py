@@ -14,6 +14,7 @@ from zerostart.errors import InputError
 from zerostart.inference.detections import Detections
 from zerostart.inference.explained_pictures import draw, ranking
 from zerostart.inference.tiles import BORDER, merge_tiles, tiles
+from zerostart.outputs import output_folder
 
 
 def predict(folder, *arguments):
@@ -55,6 +56,17 @@ def test_a_folder(pipeline):
     for name, part in (("detector", found[0].base), ("head", found[0].delta), ("text", found[0].text)):
         assert list(refined[0]["logits"][name].values()) == pytest.approx(part[0].tolist(), abs=1e-4)
     assert refined[0]["prompt"] == list(settings().prompts[refined[0]["category"]])
+
+
+def test_pictures_may_have_any_name(pipeline, tmp_path):
+    picture = (pipeline / "data/raw/parts/1.png").read_bytes()
+    for name in (os.fsdecode(b"dent\xff.png"), "two\nlines.png"):
+        (tmp_path / name).write_bytes(picture)
+    sentence = predict(pipeline, tmp_path, "--out", "named", "--threshold", 0.01)
+    assert sentence.endswith("detections in 2 images")
+    assert len(os.listdir(pipeline / "named/images")) == 2
+    with output_folder(pipeline / "named"):  # its list of files holds them both
+        pass
 
 
 def test_calibrated_scores_are_of_tempered_logits_and_nothing_else_changes(pipeline):

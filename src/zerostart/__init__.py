@@ -3,12 +3,17 @@
 from zerostart import RefinedDetector, Tagger
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 from zerostart.kernels import pin_kernels
 
 pin_kernels()
+if "DVC_STAGE" in os.environ:
+    from zerostart.interruptions import end_with_dvc
+
+    end_with_dvc()
 
 PUBLIC = {"RefinedDetector": "zerostart.inference.refined_detector", "Tagger": "zerostart.tagging.answer.tagger"}
 """What is used from Python, and where it is defined; loaded when it is asked for, as it brings PyTorch."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
-from zerostart.interruptions import end_with_dvc, terminate_like_interrupt
+from zerostart.interruptions import STOPPED, terminate_like_interrupt
 
 DEFECT = "this is a defect of zerostart and not of your input: please report it, with the lines above"
 
@@ -52,7 +52,6 @@ def run_stage(main: Callable[[], str | None]) -> None:
     started = time.monotonic()
     try:
         terminate_like_interrupt()
-        end_with_dvc()
         for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
             if getattr(stream, "errors", None) != "backslashreplace" and hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -64,7 +63,7 @@ def run_stage(main: Callable[[], str | None]) -> None:
     except InputError as error:
         sys.exit(f"error: {printable(str(error))}")
     except KeyboardInterrupt:
-        print("stopped; nothing half-written was left behind", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # the interpreter would flush standard output once more at exit, and complain

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from zerostart.errors import InputError
+from zerostart.errors import InputError, shown
 
 PATIENCE = 5.0
 """Seconds that a writer waits for another of the same folder: a stage whose DVC was killed needs a moment to end."""
 MARKER = ".zerostart"
-"""Lies in every folder that a command wrote and names its files, one a line: only such a folder is ever replaced."""
+"""Lies in every folder that a command wrote and names its files: only such a folder is ever replaced."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _remove_leftovers(path: Path) -> None:
     """Temporary files for `path` whose processes are gone."""
     for leftover in path.parent.glob(".tmp-*"):
         found = re.fullmatch(r"\.tmp-(\d+)-(.*)", leftover.name, re.DOTALL)
-        if found and found[2] == path.name and not _is_running(int(found[1])):
+        if found and found[2] == path.name and leftover.is_file() and not _is_running(int(found[1])):
             leftover.unlink(missing_ok=True)
 
 
@@ -75,14 +75,30 @@ def check_output_folder(path: str | Path) -> None:
     """Raise InputError unless :func:`output_folder` may write `path`: new, empty, or written whole by an earlier command."""
     place = _place(Path(path))
     files = {file.relative_to(place).as_posix() for file in place.rglob("*") if file.is_symlink() or not file.is_dir()}
-    ours = set((place / MARKER).read_text(encoding="utf-8").split("\n")) if (place / MARKER).is_file() else set()
-    if foreign := sorted(files - ours - {MARKER}):
+    if foreign := sorted(files - _marked(place / MARKER) - {MARKER}):
         raise InputError(f"{path}: holds {foreign[0]!r}, which no command of zerostart wrote there; a new folder is expected")
+
+
+def _marked(marker: Path) -> set[str]:
+    """The files that a marker names: JSON, which escapes whatever a name may hold; it was one name a line once."""
+    if not marker.is_file():
+        return set()
+    text = marker.read_text(encoding="utf-8", errors="surrogateescape")
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        return set(text.split("\n"))
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else {text}
 
 
 def _place(path: Path) -> Path:
     """Where `path` really is (`missing/..` is the working directory), if a folder may be written there at all."""
-    place = path.resolve()
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link in a circle, a null character
+        raise InputError(
+            f"{shown(str(path), quoted=False)}: no folder can lie there ({error}); a new folder is expected"
+        ) from None
     if place == Path.cwd() or place in Path.cwd().parents:
         raise InputError(f"{path}: is the working directory or lies above it; a new folder is expected")
     there = next(folder for folder in (place, *place.parents) if folder.exists())
@@ -103,7 +119,7 @@ def output_folder(path: str | Path) -> Iterator[Path]:
     with _replaced(_place(Path(path))) as temporary:
         yield temporary
         files = sorted(file.relative_to(temporary).as_posix() for file in temporary.rglob("*") if not file.is_dir())
-        (temporary / MARKER).write_text("\n".join(files), encoding="utf-8")
+        (temporary / MARKER).write_text(json.dumps(files, indent=0), encoding="utf-8")
         check_output_folder(path)  # something may have been put there meanwhile
 
 
@@ -117,10 +133,9 @@ def stage_folder(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, replaced = (path.with_name(f".tmp-{kind}{path.name}") for kind in ("", "old-"))
+    temporary, replaced = _beside(path, "new"), _beside(path, "old")
     with only_writer(path):
-        for folder in (temporary, replaced):  # left by a killed process: the lock says that nobody writes them now
-            shutil.rmtree(folder, ignore_errors=True)
+        _clear(path)  # what a killed process left: the lock says that nobody writes it now
         temporary.mkdir()
         try:
             with _named(path):
@@ -129,10 +144,22 @@ def _replaced(path: Path) -> Iterator[Path]:
                     os.replace(path, replaced)  # removing it takes time: killed meanwhile, half a folder would stay at `path`
                 os.replace(temporary, path)
         finally:
-            if replaced.exists() and not path.exists():  # the second move failed: the old folder is better than none
-                os.replace(replaced, path)
-            for folder in (temporary, replaced):
-                shutil.rmtree(folder, ignore_errors=True)
+            _clear(path)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """Where what belongs to `path` lies meanwhile: no name of one kind is a name of another, whatever folders are called."""
+    return path.with_name(f".tmp-{kind}-{path.name}")
+
+
+def _clear(path: Path) -> None:
+    """Remove what was begun; the folder that was to be replaced goes only where there is another, and back otherwise."""
+    replaced, gone = _beside(path, "old"), _beside(path, "gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if replaced.exists():
+        os.replace(replaced, gone if path.exists() else path)  # cut short in its removal, it must not pass for a whole one
+    for folder in (_beside(path, "new"), gone):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -156,7 +183,7 @@ def reserve(path: str | Path) -> None:
 
 
 def _lock_of(path: Path) -> Path:
-    return path.with_name(f".tmp-{path.name}.lock")
+    return _beside(path, "lock")
 
 
 @contextmanager

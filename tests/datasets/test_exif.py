@@ -20,15 +20,34 @@ UNDONE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 UPRIGHT = np.repeat(np.repeat(np.random.default_rng(0).integers(30, 220, (2, 3, 3), dtype=np.uint8), 16, axis=0), 16, axis=1)
 
 
-def save_turned(path, orientation, pixels=UPRIGHT):
+def save_turned(path, orientation, upright=None, **options):
     """The picture stored such that it is upright once it is turned as EXIF says; Pillow's own exif_transpose is the judge."""
-    image = Image.fromarray(pixels)
-    stored = image.transpose(TURNS[UNDONE[orientation]]) if orientation > 1 else image
+    upright = upright or Image.fromarray(UPRIGHT)
+    stored = upright.transpose(TURNS[UNDONE[orientation]]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored.save(path, exif=exif, **({"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}))
-    with Image.open(path) as saved:
-        np.testing.assert_allclose(np.asarray(ImageOps.exif_transpose(saved), float), pixels, atol=6)
+    stored.save(path, exif=exif, **({"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}), **options)
+    with path.open("rb") as file, Image.open(file) as saved:
+        turned = ImageOps.exif_transpose(saved)
+        assert (turned.mode, turned.size) == (upright.mode, upright.size)
+        np.testing.assert_allclose(np.asarray(turned, float), np.asarray(upright, float), atol=6)
+
+
+def check_readers(path, orientation, expected, tolerance=0):
+    """All readers see `expected` (32×48×3), and the sizes are those of the upright and of the stored pixels."""
+    seen = open_rgb(path)
+    assert seen.size == (48, 32)
+    np.testing.assert_allclose(np.asarray(seen, float), expected, atol=tolerance)
+    np.testing.assert_allclose(decode(path).astype(float), expected, atol=tolerance)
+    small = np.asarray(Image.fromarray(expected).resize((24, 24), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    np.testing.assert_allclose(read_image(path, 24).astype(float), small, atol=tolerance)
+    picture = read_picture(path)
+    stored = (32, 48) if orientation >= 5 else (48, 32)
+    assert (picture.rgb.size, picture.size) == ((48, 32), (48, 32))
+    assert (picture.stored_size, picture.orientation) == (stored, orientation)
+    if not picture.deep:
+        (file,) = read_image_files(path.parent, {path.name: "a record"}).values()
+        assert (file.size, file.stored_size) == ((48, 32), stored)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
@@ -41,17 +60,22 @@ def test_every_reader_sees_the_upright_picture(tmp_path, suffix, orientation):
             image.save(path, lossless=True, exif=image.getexif())
     else:
         save_turned(path, orientation)
-    tolerance = 6 if suffix == "jpg" else 0
-    seen = np.asarray(open_rgb(path), float)
-    np.testing.assert_allclose(seen, UPRIGHT, atol=tolerance)
-    np.testing.assert_allclose(decode(path).astype(float), UPRIGHT, atol=tolerance)
-    expected = np.asarray(Image.fromarray(UPRIGHT).resize((24, 24), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    np.testing.assert_allclose(read_image(path, 24).astype(float), expected, atol=tolerance)
-    picture = read_picture(path)
-    stored = (32, 48) if orientation >= 5 else (48, 32)
-    assert (picture.size, picture.stored_size, picture.orientation) == ((48, 32), stored, orientation)
-    (file,) = read_image_files(tmp_path, {path.name: "a record"}).values()
-    assert (file.size, file.stored_size) == ((48, 32), stored)
+    check_readers(path, orientation, UPRIGHT, tolerance=6 if suffix == "jpg" else 0)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_reader_sees_an_upright_tiff_of_any_mode(tmp_path, mode, compression, orientation):
+    """Pillow maps uncompressed ones of most modes into memory where it is given a path, with width and height exchanged."""
+    grey = Image.fromarray(UPRIGHT).convert("L")
+    if mode == "I;16":
+        upright, expected = Image.fromarray(np.asarray(grey, np.uint16) * 257), grey.convert("RGB")
+    else:
+        upright = Image.fromarray(UPRIGHT).convert(mode)
+        expected = upright.convert("RGB")
+    save_turned(tmp_path / "a.tif", orientation, upright, compression=compression)
+    check_readers(tmp_path / "a.tif", orientation, np.asarray(expected))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "bmp", "gif", "webp"])
@@ -76,7 +100,7 @@ def write_set(folder, orientation, size):
     """Three pictures, one per split, with a box drawn on the upright picture, and the size that the file annotates."""
     (folder / "images").mkdir(parents=True)
     for shift, split in enumerate(("train", "val", "test")):
-        save_turned(folder / f"images/{split}.png", orientation, np.roll(UPRIGHT, 16 * shift, axis=1))
+        save_turned(folder / f"images/{split}.png", orientation, Image.fromarray(np.roll(UPRIGHT, 16 * shift, axis=1)))
         content = {
             "images": [{"id": 1, "file_name": f"images/{split}.png", "width": size[0], "height": size[1]}],
             "annotations": [

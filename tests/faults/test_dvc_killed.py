@@ -13,10 +13,18 @@ ROOT = Path(__file__).parents[2]
 STAGE = """
 import time
 from pathlib import Path
+with open("starts", "a") as file:
+    file.write("x")
+time.sleep(0.5)  # as Python itself takes on a busy machine
+import zerostart
+Path("importing").touch()
+time.sleep(1)  # as PyTorch takes
 from zerostart.errors import run_stage
 from zerostart.outputs import stage_folder, write_json
 
 def main():
+    with open("begun", "a") as file:
+        file.write("x")
     with stage_folder("data/out") as folder:
         for number in range(40):
             (folder / f"{number:02d}").write_text("x" * 100_000)
@@ -64,8 +72,10 @@ def repository(tmp_path, monkeypatch):
 
 
 MOMENTS = {
-    "the stage has begun": lambda: Path("data/.tmp-out/00").exists(),
-    "the stage is half done": lambda: Path("data/.tmp-out/20").exists(),
+    "the stage starts": lambda: Path("starts").exists(),
+    "the stage is importing": lambda: Path("importing").exists(),
+    "the stage has begun": lambda: Path("data/.tmp-new-out/00").exists(),
+    "the stage is half done": lambda: Path("data/.tmp-new-out/20").exists(),
     "the output is there": lambda: Path("metrics/out.json").exists(),
     "objects are being moved": lambda: any(Path(".dvc/cache/files/md5").rglob("*.tmp")) or Path("dvc.lock").exists(),
 }
@@ -84,6 +94,8 @@ def test_dvc_killed_alone(repository, moment):
         second = dvc("repro")
         said = second.communicate()[0]
     assert second.returncode == 0, said
+    if "start" in moment or "importing" in moment:
+        assert (Path("starts").read_text(), Path("begun").read_text()) == ("xx", "x")  # the one that was left had ended by then
     found = {path.name: path.read_bytes() for path in Path("data/out").iterdir()}
     assert found == {f"{number:02d}": b"x" * 100_000 for number in range(40)}
     assert Path("metrics/out.json").read_text() == '{\n "files": 40\n}\n'

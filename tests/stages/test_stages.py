@@ -184,7 +184,7 @@ def test_a_killed_stage_leaves_the_last_result_and_runs_again(experiments, exper
     killed = subprocess.run(command, cwd=experiment, env=environment, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert tree(experiment, "models/warmup", "plots", "metrics") == before
-    assert (experiment / "models/.tmp-warmup").exists() == (moment == "write")
+    assert (experiment / "models/.tmp-new-warmup").exists() == (moment == "write")
 
     run_stage("warmup", experiment)
     undisturbed = experiments["trained"]

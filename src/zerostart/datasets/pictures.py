@@ -16,6 +16,7 @@ SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", 
 """Names of files that are taken for pictures."""
 MOST_PIXELS = 89_478_485
 """Larger pictures are refused from their header, before anything is decoded (it is Pillow's own limit)."""
+BITS_PER_SAMPLE = 0x0102
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,7 +50,7 @@ class Picture(NamedTuple):
     orientation: int
     """EXIF orientation of the file, 1 (stored upright) to 8."""
     mode: str
-    """Pillow's mode of the stored pixels."""
+    """Pillow's mode of the stored pixels, or its raw mode where only that tells of 16 bits per channel: `RGB;16B`."""
 
     @property
     def deep(self) -> bool:
@@ -71,7 +72,8 @@ def read_picture(source: Path | bytes, longest: int | None = None) -> Picture:
     """Decode a file, or its content, turned as its EXIF orientation says.
 
     Grey, palette and CMYK become RGB, 16 bits per channel become 8 over their full range (65535 is white), whatever part of it
-    the picture uses; an alpha channel is dropped; of an animation the first frame is taken.
+    the picture uses (of colours, Pillow gives the high byte); an alpha channel is dropped; of an animation the first frame is
+    taken.
     longest: so many pixels are needed on the longer side; a JPEG may then be decoded to a half, a quarter or an eighth.
 
     Raises PictureError when it is missing, empty, truncated, of no format in FORMATS, of floating point, or of more than
@@ -80,15 +82,17 @@ def read_picture(source: Path | bytes, longest: int | None = None) -> Picture:
     if isinstance(source, Path) and not source.is_file():
         raise PictureError("no such image" if not source.exists() else "not a readable image (not a regular file)")
     try:
-        with Image.open(source if isinstance(source, Path) else BytesIO(source), formats=FORMATS) as image:
+        # Given a path, Pillow would map uncompressed TIFFs into memory with width and height exchanged.
+        file = source.open("rb") if isinstance(source, Path) else BytesIO(source)
+        with file, Image.open(file, formats=FORMATS) as image:
             _check_size(image)
-            size = image.size
+            size, mode = image.size, _stored_mode(image)
             if longest is not None:
                 image.draft("RGB", (longest, longest))
             orientation = orientation_of(image)
             # Pillow turns a TIFF by itself: its size is the upright one already, and once it is loaded its orientation is gone.
             upright = _swapped(size) if orientation in SIDEWAYS and image.format != "TIFF" else size
-            return Picture(_rgb(image), upright, orientation, image.mode)
+            return Picture(_rgb(image), upright, orientation, mode)
     except (PictureError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -153,8 +157,18 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
+def _stored_mode(image: Image.Image) -> str:
+    """See `Picture.mode`; of a file that was opened and not loaded yet."""
+    raw_modes = [tile.args if isinstance(tile.args, str) else tile.args[0] for tile in image.tile if tile.args]
+    planes = image.format == "TIFF" and raw_modes[:1] == [image.mode[0]] != ["I"]
+    if planes and max(image.tag_v2.get(BITS_PER_SAMPLE, (8,))) > 8:
+        raise PictureError("16 bits per channel in separate planes, uncompressed, which cannot be read here; LZW is expected")
+    return next((mode for mode in raw_modes if isinstance(mode, str) and _is_deep(mode)), image.mode)
+
+
 def _is_deep(mode: str) -> bool:
-    return mode == "I" or mode.startswith("I;16")
+    # BMP's `BGR;16` is 16 bits of a whole pixel.
+    return mode == "I" or mode.startswith("I;16") or mode.endswith((";16B", ";16L", ";16N"))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
