@@ -119,28 +119,36 @@ def test_a_full_disk_behind_another_exception_is_what_is_told():
 
 
 POOL = """
-import os, signal, time
+import sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from zerostart.errors import run_stage
 from zerostart.interruptions import end_with_parent
 
-if __name__ == "__main__":
-    with ProcessPoolExecutor(2, get_context("spawn"), end_with_parent) as pool:
-        list(pool.map(abs, range(4)))
+def main():
+    kind = get_context(sys.argv[1])
+    with ProcessPoolExecutor(2, kind, end_with_parent if sys.argv[1] == "spawn" else None) as pool:
+        list(pool.map(time.sleep, [0.1] * 4))
         print("writing", flush=True)
         time.sleep(60)
+
+if __name__ == "__main__":
+    run_stage(main)
 """
 
 
-def test_the_processes_of_a_pool_end_with_the_one_that_started_them(tmp_path):
+@pytest.mark.parametrize("kind", ["spawn", "fork"])
+def test_the_processes_of_a_pool_end_with_the_one_that_started_them(tmp_path, kind):
     """Without it they would wait for work for ever: each holds the pipe open that it reads from."""
     (tmp_path / "pool.py").write_text(POOL)
-    process = start(tmp_path, [sys.executable, "pool.py"])
+    process = start(tmp_path, [sys.executable, "pool.py", kind])
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=20)
+    for worker in alive:
+        worker.kill()
     assert not alive
 
 

@@ -18,6 +18,7 @@ from zerostart.errors import InputError
 from zerostart.outputs import (
     MARKER,
     check_new_folder,
+    check_sheet,
     output_file,
     output_folder,
     reserve,
@@ -28,6 +29,7 @@ from zerostart.outputs import (
     write_jpeg,
     write_json,
     write_records,
+    write_sheet,
 )
 
 
@@ -446,3 +448,22 @@ def test_a_new_folder_clears_away_the_lock_of_a_writer_that_was_killed_at_its_en
     with pytest.raises(InputError, match="exists and is not empty"):
         check_new_folder(tmp_path / "out")
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_sheet_replaces_nothing_but_a_sheet(tmp_path):
+    sheet, photo = Image.new("RGB", (4, 4)), tmp_path / "photo.png"
+    sheet.save(photo)
+    (tmp_path / "notes.png").write_text("mine")
+    os.mkfifo(tmp_path / "pipe.png")
+    before = tree(tmp_path)
+    for name in ("photo.png", "notes.png", "pipe.png"):
+        with pytest.raises(InputError, match=f"{name}: exists, and is no picture sheet of zerostart"):
+            write_sheet(tmp_path / name, sheet)
+    assert tree(tmp_path) == before
+    with pytest.raises(InputError, match=r"the name of a \.png file is expected"):
+        check_sheet(tmp_path / "sheet.jpg")
+    for colour in ("red", "blue"):
+        write_sheet(tmp_path / "sheet.png", Image.new("RGB", (4, 4), colour))
+    assert Image.open(tmp_path / "sheet.png").getpixel((0, 0)) == (0, 0, 255)
+    with pytest.raises(InputError, match="is the picture that is asked about"):
+        check_sheet(tmp_path / "sheet.png", tmp_path / "sheet.png")

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 
 import pytest
 import yaml
@@ -124,3 +125,11 @@ def test_in_another_project_s_yaml_the_last_of_two_equal_keys_wins(tmp_path):
     assert read_yaml(path, "", foreign=True) == {"a": 2}
     with pytest.raises(InputError, match="more than 1,000,000 values"):
         read_yaml(write(path, BOMB), "", foreign=True)
+
+
+def test_a_repeated_key_among_many_is_found_at_once():
+    text = "{" + ", ".join(f'"{k}": 0' for k in [*range(200_000), 199_999]) + "}"
+    started = time.monotonic()
+    with pytest.raises(InputError, match="the key '199999' stands twice in one object"):
+        parse_json(text, "a.json")
+    assert time.monotonic() - started < 10

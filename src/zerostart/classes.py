@@ -23,6 +23,7 @@ from zerostart.novel.labelled import look_at_labelled, shots_of
 from zerostart.novel.repair import repair, report
 from zerostart.novel.rows import SavedVocabulary, load_vocabulary
 from zerostart.novel.sentences import check_sentence, remarks
+from zerostart.outputs import check_sheet
 
 
 def main() -> str:
@@ -65,6 +66,8 @@ def _repair(args: argparse.Namespace) -> str:
     card, vocabulary = load_card(args.to), _vocabulary(args.to)
     if args.name not in card.classes:
         raise InputError(f"'{args.name}' is no class of {args.to} ({', '.join(card.classes)}); `add` adds a new one")
+    if args.out is not None:
+        check_sheet(args.out)
     encoder = _read_sentences(args.name, args.text, vocabulary)
     found = repair(args.to, args.name, args.text, vocabulary, encoder)
     return report(found, args.out)

@@ -41,6 +41,7 @@ def examine() -> Iterator[Finding]:
         card = load_card(params.dataset)
     except InputError as error:
         yield Finding("params.yaml", str(error), "mend it, then run this again")
+        yield from leavings()
         return
     yield Finding(
         "params.yaml", f"data set {params.dataset}, {len(card.classes)} classes, critical: {', '.join(card.critical)}"
@@ -122,12 +123,17 @@ def text_encoder(params: Params) -> Finding:
 
 
 def dvc() -> Iterator[Finding]:
-    """What DVC and a full disk left behind, then what `dvc repro` would do."""
+    """What was left behind, then what `dvc repro` would do."""
+    yield from leavings()
+    yield from stages()
+
+
+def leavings() -> Iterator[Finding]:
+    """What DVC and a full disk left behind."""
     locks = [path for path in (Path("dvc.lock"), *sorted(Path("pipelines").glob("*/dvc.lock"))) if path.is_file()]
     yield from look_at_locks(locks)
     yield from look_at_queue()
     yield from look_at_outputs(locks, cache_folder())
-    yield from stages()
 
 
 def cache_folder() -> Path:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,10 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch_parent, args=(multiprocessing.parent_process().pid,), daemon=True).start()
 
 
+@cache  # the list of what is called after a fork is inherited, and this with it
 def forks_end_with_us() -> None:
     """From now on :func:`end_with_parent` holds for every worker process that this one forks, without an `initializer`."""
-    multiprocessing.util.register_after_fork(end_with_parent, _in_fork)
-
-
-def _in_fork(_: object) -> None:
-    end_with_parent()
+    multiprocessing.util.register_after_fork(end_with_parent, lambda function: function())
 
 
 def _watch_parent(parent: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from zerostart.errors import InputError, shown
 
@@ -23,6 +24,9 @@ PATIENCE = 5.0
 """Seconds that a writer waits for another of the same folder: a stage whose DVC was killed needs a moment to end."""
 MARKER = ".zerostart"
 """Lies in every folder that a command wrote and names its files: only such a folder is ever replaced."""
+
+SHEET = "zerostart, picture sheet"
+"""What a sheet says of itself under `Software`."""
 
 
 @contextmanager
@@ -229,6 +233,36 @@ class _Pipe(NamedTuple):
     """All that NumPy needs of a file."""
 
     write: Callable[[bytes], int]
+
+
+def check_sheet(path: str | Path, shows: str | Path | None = None) -> None:
+    """Raise InputError unless :func:`write_sheet` may write `path`: new, or a sheet that it wrote; not the picture shown."""
+    path = Path(path)
+    if shows is not None and path.exists() and path.samefile(shows):
+        raise InputError(f"{path}: is the picture that is asked about; another name is expected")
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise InputError(f"{path}: the name of a .png file is expected")
+    if path.exists() and not _is_sheet(path):
+        raise InputError(f"{path}: exists, and is no picture sheet of zerostart; a new name is expected")
+
+
+def _is_sheet(path: Path) -> bool:
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SHEET
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def write_sheet(path: str | Path, image: Image.Image) -> None:
+    """Write a picture sheet that a user names, as a PNG that says whose it is: only such a one is replaced."""
+    check_sheet(path)
+    with output_file(path) as temporary:
+        about = PngInfo()
+        about.add_text("Software", SHEET)
+        image.save(temporary, format="PNG", pnginfo=about)
 
 
 def write_jpeg(path: str | Path, image: Image.Image, quality: int) -> None:

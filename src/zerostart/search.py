@@ -10,7 +10,7 @@ from PIL import Image
 
 from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
-from zerostart.outputs import output_file
+from zerostart.outputs import check_sheet, write_sheet
 from zerostart.retrieval.embedding.embedders import Embedder, load_embedder
 from zerostart.retrieval.embedding.mixing import mix
 from zerostart.retrieval.embedding.probes import check_probe
@@ -93,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
         raise InputError(f"-k is {options.k}; at least 1 is expected")
     if options.image:
         open_rgb(options.image)  # before models are loaded
-    if Path(options.sheet).suffix.lower() != ".png" or Path(options.sheet).is_dir():
-        raise InputError(f"--sheet is {options.sheet}; the name of a .png file is expected")
+    check_sheet(options.sheet, options.image)
     given: dict[str, list[Value]] = {
         "vehicle_zone": options.zone,
         "damage_type": options.damage,
@@ -106,8 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     if not hits:
         return "no case on record passes the filters"
     asked = Tile(open_rgb(options.image) if options.image else None, options.text or "query")
-    with output_file(options.sheet) as path:
-        draw_sheet([[asked, *hit_tiles(hits)]], options.text or "Query and results").save(path, format="PNG")
+    write_sheet(options.sheet, draw_sheet([[asked, *hit_tiles(hits)]], options.text or "Query and results"))
     lines = [f"{rank:3d}  {hit.distance:.3f}  {hit.crop_id}  {hit.context}" for rank, hit in enumerate(hits, 1)]
     return "\n".join(["     dist.  crop     context", *lines, f"{options.sheet}: the pictures"])
 

@@ -205,6 +205,36 @@ def test_an_experiment_of_a_dead_worker_is_named(tmp_path):
     assert list(look_at_queue(tmp_path)) == []
 
 
+@pytest.mark.parametrize("pid", [2**31, 2**63, 10**400])
+def test_a_number_that_no_process_can_have_is_that_of_none(tmp_path, monkeypatch, pid):
+    monkeypatch.chdir(tmp_path)
+    Path(".dvc/tmp").mkdir(parents=True)
+    Path(".dvc/tmp/rwlock").write_text(f'{{"write": {{"/x": {{"pid": {pid}, "cmd": "dvc repro"}}}}}}')
+    assert list(look_at_locks([])) == []
+    folder = tmp_path / "run/e1cf6579"
+    folder.mkdir(parents=True)
+    (folder / "e1cf6579.run").write_text(json.dumps({"name": "a b; rm", "status": 2}))
+    (folder / "e1cf6579.pid").write_text(str(pid))
+    (dead,) = look_at_queue(tmp_path)
+    assert dead.remedy == "dvc queue kill 'a b; rm'; then queue it again"
+
+
+@pytest.mark.parametrize("content", ["", "[" * 100_000, '{"status": [1]}', '{"status": 2, "name": 7}', "null"])
+def test_a_broken_record_of_an_experiment_is_a_finding(tmp_path, content):
+    folder = tmp_path / "run/e1cf6579"
+    folder.mkdir(parents=True)
+    (folder / "e1cf6579.run").write_text(content)
+    found = [finding.found for finding in look_at_queue(tmp_path)]
+    assert len(found) == (0 if content == '{"status": [1]}' else 1)
+
+
+def test_a_number_without_end_in_the_rwlock_is_a_finding(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(".dvc/tmp").mkdir(parents=True)
+    Path(".dvc/tmp/rwlock").write_text('{"write": {"/x": {"pid": 1e999}}}')
+    assert len(list(look_at_locks([]))) == 1
+
+
 def test_without_git_it_is_one_sentence(repository, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="git: no such program here; it is expected on the PATH"):

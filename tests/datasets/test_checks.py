@@ -1,6 +1,7 @@
 import json
 import runpy
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from zerostart.datasets.cards import Card, load_card
-from zerostart.datasets.checks import build_splits
+from zerostart.datasets.checks import build_splits, known_objects
+from zerostart.datasets.findings import Findings
+from zerostart.datasets.image_records import ImageRecord, ObjectRecord
 from zerostart.errors import InputError
 from zerostart.outputs import write_json
 
@@ -403,3 +406,12 @@ def test_neu_det():
     # Counted in the XML files by text search: <name>crazing</name> and so on, 4,189 in all.
     counts = [sum(item["category_id"] == class_id for item in annotations) for class_id in range(6)]
     assert counts == [689, 1011, 881, 432, 628, 548]
+
+
+def test_many_identical_boxes_take_no_long(tmp_path):
+    card = load_card("neu-det").model_copy(update={"repeated_objects": "refuse"})
+    objects = tuple(ObjectRecord(card.classes[0], (1.0, 2.0, 3.0, 4.0), f"object {k}") for k in range(20_000))
+    started = time.monotonic()
+    kept = known_objects(card, ImageRecord("a.png", (20, 10), objects, "a record"), Findings(collect=True))
+    assert [item.source for item in kept.objects] == ["object 0"]
+    assert time.monotonic() - started < 5

@@ -58,6 +58,8 @@ def test_whole_floats_are_ids_and_a_byte_order_mark_is_skipped(tmp_path):
 def test_a_category_that_owns_nothing_gives_way_to_its_namesake(tmp_path):
     root = {"id": 0, "name": "scratch", "supercategory": "none"}
     assert read_coco_file(write(tmp_path, categories=[root, *CATEGORIES])).names() == {9: "scratch", 7: "dent"}
+    without = read_coco_file(write(tmp_path, categories=[root, *CATEGORIES], annotations=[]))  # a split that shows none of them
+    assert without.names() == {9: "scratch", 7: "dent"}
 
 
 @pytest.mark.parametrize(

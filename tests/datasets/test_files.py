@@ -1,11 +1,13 @@
 """Files of a data set are found through links and under any spelling of their names."""
 
 import os
+import time
 import unicodedata
 
 import pytest
 
 from zerostart.datasets.files import files_below, pictures_below, read_content, read_text, spelled
+from zerostart.datasets.stems import Alike
 from zerostart.errors import InputError
 
 
@@ -42,3 +44,27 @@ def test_a_mark_is_skipped_and_what_is_no_file_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="pipe: is a pipe; a file is expected"):
         read_content(tmp_path / "pipe")
+
+
+def test_a_folder_with_two_names_is_found_by_the_first_of_them(tmp_path, monkeypatch):
+    """Whatever order the file system lists its folders in."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/x.png").touch()
+    (tmp_path / "a").symlink_to(tmp_path / "b", target_is_directory=True)
+    walk = os.walk
+
+    def backwards(*arguments, **options):
+        for place, folders, names in walk(*arguments, **options):
+            folders.sort(reverse=True)
+            yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", backwards)
+    assert files_below(tmp_path) == [tmp_path / "a/x.png"]
+
+
+def test_names_alike_are_found_without_looking_at_all_of_them():
+    names = Alike(f"{k}/\u00e4" for k in range(100_000))
+    started = time.monotonic()
+    assert all(names.find(f"{k}\\a\u0308") == f"{k}/\u00e4" for k in range(20_000))
+    assert names.find("x") is None
+    assert time.monotonic() - started < 10

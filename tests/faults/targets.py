@@ -1,4 +1,4 @@
-"""What is killed: every stage of every pipeline and the commands that write, on a data set of a few drawn pictures."""
+"""What is killed: the stages of every pipeline and commands that write, on a data set of a few drawn pictures."""
 
 import importlib
 import shutil
@@ -22,6 +22,16 @@ SMALLER = {
     "stages.tagging.toolbox": {"PER_PART": {"train": 2, "test": 1}, "SCENES": 16},
 }
 """Constants of the stages that draw: the real data sets take minutes."""
+
+
+EXCEPTIONS = {
+    "novel.captions": "embeds hundreds of sentences with the real encoder, for a quarter of a minute",
+    **dict.fromkeys(
+        ("novel.judge", "novel.vocabulary", "novel.choose", "novel.evaluate", "novel.found"),
+        "learns from objects that queries cover, or reads what was learned; the tiny random detector covers none",
+    ),
+}
+"""Stages that are not killed, and why."""
 
 
 class Target(NamedTuple):
@@ -55,6 +65,7 @@ TARGETS = [
     *stages("retrieval", "panels crops contexts adapter embeddings index validate"),
     *stages("tagging", "toolbox"),
     *stages("tagging", "images base adaptation engines evaluate", "toy"),
+    *stages("novel", "school looks", "synthetic"),
     Target("predict", "zerostart.predict", ("shown", "--out", "out/found", "--detector", "both"), command=True),
     Target("export", "zerostart.export", ("--format", "safetensors", "--out", "out/export"), command=True),
     Target("export onnx", "zerostart.export", ("--format", "onnx", "--out", "out/onnx"), command=True),
@@ -79,12 +90,13 @@ TARGETS = [
 
 def write_inputs(folder: Path, shared: Path) -> None:
     """Everything that is in git, made small; what is large and only read lies in `shared`."""
-    for name in ("data/datasets", "data/prompts", "data/contexts", "pipelines/ablation/plots"):
+    for name in ("data/datasets", "data/prompts", "data/contexts", "data/captions", "pipelines/ablation/plots"):
         shutil.copytree(ROOT / name, folder / name)
     change("params.yaml", folder, experiment)
     change("pipelines/ablation/params.yaml", folder, ablation)
     change("pipelines/retrieval/params.yaml", folder, retrieval)
     change("pipelines/detector/params.yaml", folder, detector)
+    change("pipelines/novel/params.yaml", folder, novel)
     write_toy(folder, photos=16)
     baseline = folder / "data/baselines/synthetic"
     baseline.mkdir(parents=True)
@@ -135,3 +147,8 @@ def detector(content: dict) -> None:
         **{"image_size": 64, "num_queries": 5, "num_denoising": 4, "epochs": 2, "zoom_epochs": 1, "batch_size": 8},
         **{"warmup_steps": 1, "extra_images": 0},
     }
+
+
+def novel(content: dict) -> None:
+    content["school"] |= {"images": 8}
+    content["kind_images"] = {"val": 4, "val_pool": 2, "pool": 2, "test": 4}

@@ -15,9 +15,6 @@ ENDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 REFUSED = "exists and is not empty; a new folder is expected"
 """What `predict` and `export` say when they were killed after their folder was in its place, or not at all."""
 
-FORKING = {"ablation.grid"}
-"""Its processes outlive a SIGKILL of the one that started them (zerostart/ablation/grid.py); what they write is right."""
-
 CURVES = {"plots/detector_synthetic.csv"}
 """Grows with every epoch, so that a training can be watched."""
 
@@ -135,7 +132,7 @@ def attempt(trial: Trial, place: Path, world: World) -> Outcome:
         problems += _differences(read_tree(place), expected)
     elif _said(second) != _said(trial.usual.ended):
         problems.append(f"it says {_said(second)!r} and not {_said(trial.usual.ended)!r}")
-    if (first.orphans or second.orphans) and target.name not in FORKING:
+    if first.orphans or second.orphans:
         problems.append("a process that it started lives on")
     shutil.rmtree(place)
     return Outcome(str(trial), trial.fault.kind, first.struck, problems)

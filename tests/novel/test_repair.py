@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
+from zerostart.errors import InputError
 from zerostart.novel.material import Seen
 from zerostart.novel.repair import Arm, Repair, easily_taken_for, moves, report
 
@@ -32,6 +35,19 @@ def test_the_report_has_the_control_beside_the_sentence():
     assert lines[0] == "crack on val, AP50 without a sentence: 0.5000"
     assert "the sentence (a line): 0.6000 (+0.1000), alpha 0.1 and 0.2" in lines[1]
     assert "the wrong sentence, of 'dent', (a hole): 0.5000 (+0.0000)" in lines[2]
+
+
+def test_the_sheet_replaces_no_file_of_somebody_else(tmp_path):
+    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in pictures:
+        Image.new("RGB", (32, 32)).save(path)
+    one = found()._replace(pictures=pictures, boxes=np.tile([2.0, 2.0, 9.0, 9.0], (2, 2, 1)))
+    content = pictures[0].read_bytes()
+    with pytest.raises(InputError, match=r"a\.png: exists, and is no picture sheet"):
+        report(one, pictures[0])
+    assert pictures[0].read_bytes() == content
+    for _ in range(2):
+        assert report(one, tmp_path / "sheet.png").endswith("sheet.png: the detections that move most")
 
 
 def test_the_rival_is_the_class_that_the_detector_gives_most_beside_the_right_one():

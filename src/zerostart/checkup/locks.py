@@ -37,10 +37,18 @@ def _blocked(content: str) -> str | None:
         held = json.loads(content)
         writers, readers = held.get("write", {}).values(), held.get("read", {}).values()
         holders = {int(holder["pid"]) for holder in [*writers, *(one for several in readers for one in several)]}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return "cut in the middle when DVC was killed"
-    foreign = sorted(pid for pid in holders if psutil.pid_exists(pid) and not _is_dvc(pid))
+    foreign = sorted(pid for pid in holders if is_running(pid) and not _is_dvc(pid))
     return f"names process {foreign[0]}, which is another program now" if foreign else None
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; no process has a number that the system cannot even be asked for."""
+    try:
+        return pid > 0 and psutil.pid_exists(pid)
+    except OverflowError:
+        return False
 
 
 def _is_dvc(pid: int) -> bool:

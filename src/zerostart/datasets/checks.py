@@ -113,8 +113,8 @@ def known_objects(card: Card, image: ImageRecord, findings: Findings) -> ImageRe
             "object twice",
             f"{later.source}: '{later.class_name}' with the very box of {first.source}; each object is expected once",
         )
-    later = [item for _, item in twice]
-    return replace(image, objects=tuple(item for item in kept if not any(item is other for other in later)))
+    later_ones = {id(later) for _, later in twice}
+    return replace(image, objects=tuple(item for item in kept if id(item) not in later_ones))
 
 
 def check_records(card: Card, records: Records, folder: Path) -> None:

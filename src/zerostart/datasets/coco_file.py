@@ -78,7 +78,8 @@ def read_coco_file(path: Path, sizes: bool = True, boxes: bool = True, annotatio
 
     Raises InputError when it is missing, malformed or lacks a field; when an id, a category's name or a picture is there twice;
     when an annotation has no image or no category; and when every box lies in [0, 1], which are fractions and not pixels. A
-    category that owns nothing while another of its name does is left out (the root category of some exports).
+    category that owns nothing while another of its name does is left out (the root category of some exports); where none of
+    them owns anything, the last is kept.
     """
     try:
         coco = CocoFile.model_validate_json(checked_json(path, "annotations are expected there"))
@@ -120,7 +121,12 @@ def _check_fields(coco: CocoFile, path: Path, sizes: bool, boxes: bool, annotati
 def _without_empty_roots(coco: CocoFile) -> CocoFile:
     owning = {annotation.category_id for annotation in coco.annotations}
     owners = {category.name for category in coco.categories if category.id in owning}
-    kept = [category for category in coco.categories if category.id in owning or category.name not in owners]
+    last = {category.name: category.id for category in coco.categories}
+    kept = [
+        category
+        for category in coco.categories
+        if category.id in owning or (category.name not in owners and last[category.name] == category.id)
+    ]
     return coco.model_copy(update={"categories": kept})
 
 

@@ -68,4 +68,5 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(here)
+        folders.sort()  # by which of its names a folder that is linked twice is found
         yield from (Path(place) / name for name in names)

@@ -163,7 +163,8 @@ def _stored_mode(image: Image.Image) -> str:
     planes = image.format == "TIFF" and raw_modes[:1] == [image.mode[0]] != ["I"]
     if planes and max(image.tag_v2.get(BITS_PER_SAMPLE, (8,))) > 8:
         raise PictureError("16 bits per channel in separate planes, uncompressed, which cannot be read here; LZW is expected")
-    return next((mode for mode in raw_modes if isinstance(mode, str) and _is_deep(mode)), image.mode)
+    modes = [image.mode, *(mode for mode in raw_modes if isinstance(mode, str))]
+    return next((mode for mode in modes if _is_deep(mode)), image.mode)
 
 
 def _is_deep(mode: str) -> bool:

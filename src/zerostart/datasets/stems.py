@@ -1,7 +1,7 @@
 """The images of a folder by stem, which is how VOC and YOLO files name them."""
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 
 from zerostart.datasets.files import pictures_below
@@ -24,12 +24,18 @@ def images_by_stem(folder: Path, images: str) -> dict[str, str]:
     return found
 
 
-def alike(name: str, known: Collection[str]) -> str | None:
-    """`name`, or the known name that differs from it in its Unicode form or its separators only; None when there is none."""
-    if name in known:
-        return name
-    plain = _plain(name)
-    return next((other for other in known if _plain(other) == plain), None)
+class Alike:
+    """Names, to be found by others that differ from them in their Unicode form or their separators only."""
+
+    def __init__(self, known: Iterable[str]):
+        self.known = dict.fromkeys(known)
+        self.by_plain: dict[str, str] = {}
+        for name in self.known:
+            self.by_plain.setdefault(_plain(name), name)
+
+    def find(self, name: str) -> str | None:
+        """`name` itself if it is known, else the first known one that is alike; None when there is none."""
+        return name if name in self.known else self.by_plain.get(_plain(name))
 
 
 def _plain(name: str) -> str:

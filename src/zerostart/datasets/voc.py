@@ -8,7 +8,7 @@ from zerostart.datasets.cards import SplitFiles
 from zerostart.datasets.files import read_content, read_lines, spelled
 from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_records import ImageRecord, ObjectRecord
-from zerostart.datasets.stems import alike, images_by_stem
+from zerostart.datasets.stems import Alike, images_by_stem
 from zerostart.errors import InputError
 
 DECLARATION = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"'][^>]*\?>")
@@ -26,9 +26,9 @@ def read_voc(folder: Path, files: SplitFiles, findings: Findings | None = None) 
     """
     findings = findings or Findings()
     images = images_by_stem(folder, files.images)
-    records = []
+    stems, records = Alike(images), []
     for line in read_lines(folder / files.list):
-        stem = alike(line, images) or line
+        stem = stems.find(line) or line
         path = folder / spelled(folder, (PurePosixPath(files.annotations) / f"{stem}.xml").as_posix())
         try:
             if stem not in images:

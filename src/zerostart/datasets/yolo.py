@@ -9,7 +9,7 @@ from zerostart.datasets.files import files_below, read_lines, read_text
 from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_records import ImageRecord, ObjectRecord
 from zerostart.datasets.pictures import SUFFIXES
-from zerostart.datasets.stems import alike, images_by_stem
+from zerostart.datasets.stems import Alike, images_by_stem
 from zerostart.errors import InputError
 from zerostart.records import read_yaml
 
@@ -34,24 +34,26 @@ def read_yolo(folder: Path, files: SplitFiles, names: list[str], findings: Findi
     if not labels.is_dir():
         raise InputError(f"{labels}: no such folder; the label files are expected there")
     stems = list(images) if files.list is None else _listed_stems(folder, files, images, findings)
+    pictures = Alike(images)
     for path in files_below(labels):
         # Labelling tools write the class names beside the labels, macOS its own files.
         if path.suffix != ".txt" or path.name in NAME_LISTS or path.name.startswith("._"):
             continue
-        if alike(path.relative_to(labels).with_suffix("").as_posix(), images) is None:
+        if pictures.find(_stem(path, labels)) is None:
             findings.defect(
                 "label file", f"{path}: a label file without an image; {_missing_image(path, labels, folder, files)}"
             )
     found = {_stem(path, labels): path for path in files_below(labels) if path.suffix == ".txt"}
-    return [_record(images[stem], _label_file(stem, labels, found), names, findings) for stem in stems]
+    written = Alike(found)
+    return [_record(images[stem], _label_file(stem, labels, found, written), names, findings) for stem in stems]
 
 
 def _stem(path: Path, labels: Path) -> str:
     return path.relative_to(labels).with_suffix("").as_posix()
 
 
-def _label_file(stem: str, labels: Path, found: dict[str, Path]) -> Path:
-    known = alike(stem, found)
+def _label_file(stem: str, labels: Path, found: dict[str, Path], written: Alike) -> Path:
+    known = written.find(stem)
     return labels / f"{stem}.txt" if known is None else found[known]
 
 
@@ -66,9 +68,9 @@ def _missing_image(path: Path, labels: Path, folder: Path, files: SplitFiles) ->
 def _listed_stems(folder: Path, files: SplitFiles, images: dict[str, str], findings: Findings) -> list[str]:
     path = folder / files.list
     stem_of = {image: stem for stem, image in images.items()}
-    stems = []
+    listed, stems = Alike(stem_of), []
     for line in read_lines(path):
-        image = alike(_within(line, folder), stem_of) or alike(_within(line.removeprefix("data/"), folder), stem_of)
+        image = listed.find(_within(line, folder)) or listed.find(_within(line.removeprefix("data/"), folder))
         if image is None:
             where = folder / files.images
             findings.defect("list", f"{path}: no image '{line}' in {where}; paths relative to {folder} are expected")

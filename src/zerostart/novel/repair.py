@@ -26,7 +26,7 @@ from zerostart.novel.material import Seen, load_seen
 from zerostart.novel.queries import MATCH_IOU
 from zerostart.novel.rows import SavedVocabulary
 from zerostart.novel.texts import encode
-from zerostart.outputs import output_file
+from zerostart.outputs import write_sheet
 
 ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 SHOWN_ALPHA = 0.2
@@ -140,8 +140,7 @@ def report(found: Repair, sheet: Path | None) -> str:
             f" detections that move at alpha {SHOWN_ALPHA}: {moved}"
         )
     if sheet is not None:
-        with output_file(sheet) as temporary:
-            draw_sheet(_tiles(found), f"{found.name}: what the sentence moves most (blue)").save(temporary, "PNG")
+        write_sheet(sheet, draw_sheet(_tiles(found), f"{found.name}: what the sentence moves most (blue)"))
         lines.append(f"{sheet}: the detections that move most")
     return "\n".join(lines)
 
