@@ -112,7 +112,10 @@ def replaced(key, **changes):
         (twice("annotations"), ": id 3 stands twice in 'annotations'"),
         (twice("categories"), ": id 9 stands twice in 'categories'"),
         (
-            {"categories": [{"id": 9, "name": "x"}, {"id": 7, "name": "dent"}, {"id": 8, "name": "dent"}]},
+            {
+                "categories": [{"id": 9, "name": "dent"}, {"id": 8, "name": "dent"}],
+                "annotations": [{"id": k, "image_id": 5, "category_id": k, "bbox": [1, 2, 3, 4]} for k in (8, 9)],
+            },
             ": name 'dent' stands twice in 'categories'",
         ),
         (replaced("annotations", image_id=6), ", annotation 3: image_id 6 is not the id of an image"),
