@@ -47,6 +47,11 @@ def test_coco(tmp_path):
     assert record.objects == (ObjectRecord("scratch", (1, 2, 3.5, 4), f"{tmp_path}/train.json, annotation 3"),)
 
 
+def test_a_crowd_of_coco_is_marked(tmp_path):
+    (record,) = read_coco(lay_out(tmp_path, {"train.json": json.dumps(coco(**replaced("annotations", iscrowd=1)))}), COCO)
+    assert [item.crowd for item in record.objects] == [True]
+
+
 def test_voc(tmp_path):
     part = "<part><name>head</name><bndbox><xmin>9</xmin></bndbox></part>"  # VOC's body parts are no objects
     second = voc_object().replace("</name>", f"</name>{part}")
