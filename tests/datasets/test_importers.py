@@ -47,6 +47,11 @@ def test_coco(tmp_path):
     assert record.objects == (ObjectRecord("scratch", (1, 2, 3.5, 4), f"{tmp_path}/train.json, annotation 3"),)
 
 
+def test_a_crowd_of_coco_is_marked(tmp_path):
+    (record,) = read_coco(lay_out(tmp_path, {"train.json": json.dumps(coco(**replaced("annotations", iscrowd=1)))}), COCO)
+    assert [item.crowd for item in record.objects] == [True]
+
+
 def test_voc(tmp_path):
     part = "<part><name>head</name><bndbox><xmin>9</xmin></bndbox></part>"  # VOC's body parts are no objects
     second = voc_object().replace("</name>", f"</name>{part}")
@@ -112,7 +117,10 @@ def replaced(key, **changes):
         (twice("annotations"), ": id 3 stands twice in 'annotations'"),
         (twice("categories"), ": id 9 stands twice in 'categories'"),
         (
-            {"categories": [{"id": 9, "name": "x"}, {"id": 7, "name": "dent"}, {"id": 8, "name": "dent"}]},
+            {
+                "categories": [{"id": 9, "name": "dent"}, {"id": 8, "name": "dent"}],
+                "annotations": [{"id": k, "image_id": 5, "category_id": k, "bbox": [1, 2, 3, 4]} for k in (8, 9)],
+            },
             ": name 'dent' stands twice in 'categories'",
         ),
         (replaced("annotations", image_id=6), ", annotation 3: image_id 6 is not the id of an image"),

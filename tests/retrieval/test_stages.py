@@ -117,6 +117,10 @@ def test_a_picture_on_record_finds_itself(in_done, done):
     both = search.main(["--image", str(crop), "--text", "a dent", "-k", "2", *in_done])
     assert len(both.splitlines()) == 4
     assert Image.open(in_done[1]).width > 500
+    asked = Path(in_done[1]).with_name("asked.png")
+    Image.open(crop).save(asked)
+    with pytest.raises(InputError, match=r"asked\.png: is the picture that is asked about"):
+        search.main(["--image", str(asked), "--sheet", str(asked)])
 
 
 def test_a_sentence_with_filters(in_done):
