@@ -40,7 +40,7 @@ retrieval: $(INSTALLED)
 	dvc repro pipelines/retrieval/dvc.yaml
 
 test: $(INSTALLED) lint
-	pytest -q -n auto --maxprocesses 4 --dist loadfile
+	pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Fifty of them are among the tests.
 faults: $(INSTALLED)
