@@ -171,10 +171,11 @@ def stages() -> Iterator[Finding]:
 
 
 def not_in_cache(reasons: list) -> list[str]:
-    """The outputs of a stage for which nothing else is wrong."""
+    """The outputs of a stage that are there and for which nothing else is wrong: a new clone lacks both, and is to be run."""
     entries = [entry for reason in reasons for entry in (reason.values() if isinstance(reason, dict) else [{reason: "other"}])]
     states = {path: state for entry in entries for path, state in entry.items()}
-    return list(states) if states and set(states.values()) == {"not in cache"} else []
+    lost = states and set(states.values()) == {"not in cache"} and all(Path(path).exists() for path in states)
+    return list(states) if lost else []
 
 
 def main() -> str:

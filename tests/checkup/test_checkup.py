@@ -156,6 +156,12 @@ def test_an_output_that_the_cache_had_no_room_for_is_named_and_kept(repository):
     assert [finding.remedy for finding in doctor.stages()] == [None]
 
 
+def test_what_a_new_clone_lacks_is_to_be_run(repository):
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree("data/out")
+    assert [(finding.found, finding.remedy) for finding in doctor.stages()] == [("to be run: one", "make repro")]
+
+
 def test_a_changed_stage_is_to_be_run_and_not_committed(repository):
     Path("data/out/a").write_text("other")
     assert [finding.found for finding in doctor.stages()] == ["to be run: one"]
