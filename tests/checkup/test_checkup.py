@@ -35,6 +35,7 @@ def dvc(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def shell(command: str) -> None:
+    """By a shell, as people type it: the remedies quote names and join commands."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     subprocess.run(command, shell=True, check=True, capture_output=True, env=os.environ | {"PATH": path})
 

@@ -63,7 +63,8 @@ def wait_for(condition) -> None:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    subprocess.run("git init -q . && mkdir data", shell=True, check=True)
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path("data").mkdir()
     assert dvc("init", "-q").wait() == 0
     subprocess.run([sys.executable, "-m", "dvc", "config", "cache.type", "reflink,copy"], check=True)
     Path("stage.py").write_text(STAGE)

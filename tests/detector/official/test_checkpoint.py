@@ -143,7 +143,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path):
     with pytest.raises(InputError, match="not a readable"):
         read_official_checkpoint(path)
     assert not victim.exists()
-    torch.load(saved(path, Malicious(victim)), weights_only=False)  # it would have run
+    torch.load(saved(path, Malicious(victim)), weights_only=False)  # that the file is harmful: only so it would have run
     assert victim.exists()
 
 
