@@ -138,9 +138,7 @@ def leavings() -> Iterator[Finding]:
 
 def cache_folder() -> Path:
     """Where DVC keeps what the outputs were."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, encoding="utf-8", errors="replace"
-    )
+    done = _run_dvc("cache", "dir")
     return Path(done.stdout.strip() or ".dvc/cache")
 
 
@@ -151,9 +149,7 @@ def _run_dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def stages() -> Iterator[Finding]:
     """What `dvc repro` would do, and what is there once only because the cache had no room for it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"], capture_output=True, encoding="utf-8", errors="replace"
-    )
+    done = _run_dvc("status", "dvc.yaml", "--json")
     if done.returncode:
         reason = re.sub(r"\s+", " ", done.stderr).strip() or "no reason given"
         yield Finding("DVC", reason, "mend what DVC says, then run this again")

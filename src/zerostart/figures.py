@@ -124,7 +124,7 @@ def precision_recall(rows: Rows) -> Figure:
     axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(classes) :]:
         ax.remove()
-    for ax, name in zip(axes.flat, classes, strict=False):
+    for ax, name in zip(axes.flat[: len(classes)], classes, strict=True):
         for detector, (label, colour) in DETECTORS.items():
             points = [row for row in rows if row["class"] == name and row["detector"] == detector]
             ax.plot(*([float(row[axis]) for row in points] for axis in ("recall", "precision")), color=colour, label=label)

@@ -51,11 +51,14 @@ def _remove_leftovers(path: Path) -> None:
     """Temporary files for `path` whose processes are gone."""
     for leftover in path.parent.glob(".tmp-*"):
         found = re.fullmatch(r"\.tmp-(\d+)-(.*)", leftover.name, re.DOTALL)
-        if found and found[2] == path.name and leftover.is_file() and not _is_running(int(found[1])):
+        if found and found[2] == path.name and leftover.is_file() and not is_running(int(found[1])):
             leftover.unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; none has a number that the system cannot even be asked for."""
+    if pid <= 0:  # stands for a group of processes
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

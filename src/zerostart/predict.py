@@ -120,10 +120,8 @@ def predict(detector: RefinedDetector, source: Source, options: Options) -> Iter
             first += len(parts)
             merged = {which: merge_tiles(one[of_image], parts, size, options.tile_iou) for which, one in found.items()}
             if options.calibrated:
-                temperatures = detector.settings.temperature.model_dump()
-                merged = {
-                    which: one._replace(scores=tempered(one.scores, temperatures[which])) for which, one in merged.items()
-                }
+                by = detector.settings.temperature
+                merged = {which: one._replace(scores=tempered(one.scores, getattr(by, which))) for which, one in merged.items()}
             yield Looked(index, size, small, merged)
 
 

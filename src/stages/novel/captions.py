@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from zerostart.datasets.cards import load_card
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.language.prompts import load_prompts
 from zerostart.language.text_encoders import TextEncoder, load_text_encoder
 from zerostart.novel.captions import Words, captions, load_words
 from zerostart.novel.kinds import PURPOSES, Kind, has_facts, load_classes, load_kinds
-from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.novel.texts import encode, random_sentence, sentences_of, wrong_facts
 from zerostart.outputs import stage_folder, write_array, write_json
 from zerostart.records import read_json

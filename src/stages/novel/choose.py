@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.novel.average_precision import NovelJudge, picture_weights
 from zerostart.novel.choice import WORTH, ascend, few_shot_score, zero_shot_score
 from zerostart.novel.judging import Target
 from zerostart.novel.material import load_named, load_school, load_seen
-from zerostart.novel.params import dataset_argument, load_novel_params
+from zerostart.novel.params import load_novel_params
 from zerostart.novel.trial import prepare
 from zerostart.outputs import write_json
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, dataset_argument, run_stage
 from zerostart.novel.intervals import Estimate, estimate
 from zerostart.novel.page import (
     LABELS,
@@ -27,7 +27,7 @@ from zerostart.novel.page import (
     zero_shot_markdown,
     zero_shot_rows,
 )
-from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.outputs import stage_folder, write_json
 from zerostart.records import read_json
 

@@ -10,12 +10,12 @@ from textwrap import wrap
 import numpy as np
 
 from zerostart.datasets.pictures import open_rgb
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.evaluation.picture_sheet import BOX, OBJECT, Tile, draw_sheet
 from zerostart.metrics.boxes import pixel_boxes
 from zerostart.metrics.coco import image_sizes
 from zerostart.novel.material import load_named, load_seen
-from zerostart.novel.params import dataset_argument, load_novel_params
+from zerostart.novel.params import load_novel_params
 from zerostart.novel.rows import load_vocabulary
 from zerostart.novel.texts import OWN_WORDING
 from zerostart.outputs import output_file

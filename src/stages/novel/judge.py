@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.novel.average_precision import NovelJudge, picture_weights
 from zerostart.novel.judging import Target, caption_curve, confusion, exclusion, few_shots, supervised, without_text, zero_shot
 from zerostart.novel.material import Named, School, Seen, load_named, load_school, load_seen
-from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.novel.trial import Lesson, knowing, prepare, twins, zero_shot_rows
 from zerostart.novel.vocabulary import row_scores
 from zerostart.outputs import stage_folder

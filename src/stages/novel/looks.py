@@ -7,8 +7,8 @@ import torch
 from zerostart.datasets.cards import load_card
 from zerostart.datasets.checks import build_splits
 from zerostart.detector.model import load_detector
-from zerostart.errors import run_stage
-from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
+from zerostart.errors import dataset_argument, run_stage
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.novel.regions import write_looks
 from zerostart.outputs import stage_folder, write_json
 from zerostart.records import read_json

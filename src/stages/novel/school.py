@@ -9,9 +9,9 @@ from pathlib import Path
 from zerostart.datasets.cards import load_card
 from zerostart.datasets.checks import build_splits
 from zerostart.drawing.synthetic import CLASSES
-from zerostart.errors import InputError, run_stage
+from zerostart.errors import InputError, dataset_argument, run_stage
 from zerostart.novel.kinds import PURPOSES, load_kinds
-from zerostart.novel.params import dataset_argument, load_novel_params, of_dataset
+from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.novel.scenes import draw_picture, kind_mark, paint_on_image, school_mark, write_pictures
 from zerostart.outputs import stage_folder
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from zerostart.datasets.cards import load_card
 from zerostart.detector.model import load_detector
-from zerostart.errors import run_stage
+from zerostart.errors import dataset_argument, run_stage
 from zerostart.novel.fingerprint import fingerprint
 from zerostart.novel.material import load_school, load_seen
-from zerostart.novel.params import dataset_argument, load_novel_params
+from zerostart.novel.params import load_novel_params
 from zerostart.novel.rows import learn, save_vocabulary
 from zerostart.outputs import stage_folder
 

@@ -9,6 +9,7 @@ import psutil
 
 from zerostart.checkup.findings import Finding
 from zerostart.errors import InputError
+from zerostart.outputs import is_running
 from zerostart.records import read_yaml
 
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -41,14 +42,6 @@ def _blocked(content: str) -> str | None:
         return "cut in the middle when DVC was killed"
     foreign = sorted(pid for pid in holders if is_running(pid) and not _is_dvc(pid))
     return f"names process {foreign[0]}, which is another program now" if foreign else None
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process; no process has a number that the system cannot even be asked for."""
-    try:
-        return pid > 0 and psutil.pid_exists(pid)
-    except OverflowError:
-        return False
 
 
 def _is_dvc(pid: int) -> bool:

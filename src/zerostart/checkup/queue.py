@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zerostart.checkup.findings import Finding, listed
-from zerostart.checkup.locks import is_running
+from zerostart.outputs import is_running
 
 EXPERIMENTS = Path(".dvc/tmp/exps")
 BEGUN = (1, 2)

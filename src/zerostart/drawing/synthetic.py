@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zerostart.drawing.marks import DRAW, Mark, paint
+from zerostart.drawing.marks import DRAW, paint
 from zerostart.drawing.metal import SIZE, clean_surface, photograph
+from zerostart.drawing.placing import Box, find_room, overlaps
 from zerostart.interruptions import end_with_parent
 from zerostart.outputs import write_jpeg, write_json
 
@@ -22,10 +23,7 @@ OBJECTS_PER_IMAGE = (0.10, 0.20, 0.26, 0.22, 0.14, 0.08)
 """Probability of 0 to 5 objects."""
 SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
 JPEG_QUALITY = 92
-MARGIN = 2
-"""Pixels between a box and the border of the image."""
 
-Box = tuple[int, int, int, int]
 Objects = list[tuple[str, Box]]
 
 
@@ -39,7 +37,7 @@ def render_image(rng: np.random.Generator) -> tuple[np.ndarray, Objects]:
     objects: Objects = []
     # Large marks first: a small one still finds room beside them.
     for mark in sorted(marks, key=lambda mark: -mark.box[2] * mark.box[3]):
-        box = _find_room(mark, [box for _, box in objects], rng)
+        box = find_room(mark.box[2:], (SIZE, SIZE), lambda box: not any(_crowded(box, other) for _, other in objects), rng)
         if box is not None:
             paint(surface, mark, box[0] - mark.box[0], box[1] - mark.box[1])
             objects.append((mark.name, box))
@@ -82,27 +80,10 @@ def split_indices(images: int) -> dict[str, range]:
     return {"train": range(val), "val": range(val, test), "test": range(test, images)}
 
 
-def _find_room(mark: Mark, taken: list[Box], rng: np.random.Generator) -> Box | None:
-    """A random place for a mark's box that crowds no other box, or None after 40 attempts."""
-    width, height = mark.box[2:]
-    for _ in range(40):
-        x = int(rng.integers(MARGIN, SIZE - MARGIN - width + 1))
-        y = int(rng.integers(MARGIN, SIZE - MARGIN - height + 1))
-        if not any(_crowded((x, y, width, height), other) for other in taken):
-            return x, y, width, height
-    return None
-
-
 def _crowded(a: Box, b: Box) -> bool:
-    """Whether two boxes share more than a tenth of the smaller one, or their centres are within 32 pixels.
-
-    Sharing at most a tenth of the smaller box keeps the IoU below 0.1.
-    """
-    overlap_x = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    overlap_y = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(overlap_x, 0) * max(overlap_y, 0)
+    """Whether two boxes overlap, or their centres are within 32 pixels."""
     apart = np.hypot(a[0] + a[2] / 2 - b[0] - b[2] / 2, a[1] + a[3] / 2 - b[1] - b[3] / 2)
-    return bool(shared > 0.1 * min(a[2] * a[3], b[2] * b[3]) or apart < 32)
+    return overlaps(a, b) or bool(apart < 32)
 
 
 def _write_image(folder: Path, seed: int, index: int) -> Objects:

@@ -72,14 +72,18 @@ def compare(split: Split, reports: dict[str, Report], critical: list[str], param
         name: {"delta": composites[i + 1] - composites[i]} | intervals(*drawn[i : i + 2])["composite"]._asdict()
         for i, name in enumerate(STEPS[: len(matches) - 1])
     }
-    return Comparison(steps, _at_work(split, reports, indices, params), [drawn[0], drawn[-1]])
+    ends = dict(zip(DETECTORS, (matches[0], matches[-1]), strict=True))
+    return Comparison(steps, _at_work(ends, reports, indices, params), [drawn[0], drawn[-1]])
 
 
-def _at_work(split: Split, reports: dict[str, Report], critical: list[int], params: Params) -> dict[str, Interval]:
-    weights = resample_weights(len(split.image_id), params.bootstrap_samples, np.random.default_rng(SEED))
+def _at_work(
+    matches_of: dict[str, list[ClassMatches]], reports: dict[str, Report], critical: list[int], params: Params
+) -> dict[str, Interval]:
+    images = len(matches_of[DETECTORS[0]][0].objects)
+    weights = resample_weights(images, params.bootstrap_samples, np.random.default_rng(SEED))
     recalls, errors = [], []
     for name in DETECTORS:
-        matches = split.evaluator.match(split.logits[name])
+        matches = matches_of[name]
         score, correct = scored_detections(matches)
         errors.append(resampled_errors(score, correct, _images_of(matches), weights))
         of_critical = reports[name].point.resampled_recall(weights)[critical]

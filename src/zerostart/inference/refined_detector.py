@@ -10,7 +10,7 @@ import copy
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -155,6 +155,8 @@ class RefinedDetector(nn.Module):
         prompts = _prompts(root / "data/prompts_expanded.json")
         if list(prompts) != classes:
             raise InputError(f"{root / 'data/prompts_expanded.json'}: describes {list(prompts)}; the data set has {classes}")
+        evaluated = root / "metrics/evaluate.json"
+        chosen = read_json(evaluated, "the stage `evaluate` writes it")
         baseline = load_detector(root / "data/baseline", classes)
         tuned = (checkpoint / "model.safetensors").is_file()
         settings = Settings(
@@ -162,8 +164,8 @@ class RefinedDetector(nn.Module):
             classes=classes,
             critical=info["info"]["critical"],
             prompts=prompts,
-            threshold=_thresholds(root / "metrics/evaluate.json"),
-            temperature=_temperatures(root / "metrics/evaluate.json"),
+            threshold=_thresholds(chosen, evaluated),
+            temperature=_temperatures(chosen, evaluated),
             test_flips=params.test_flips,
             merge_iou=params.merge_iou,
             version=_version(),
@@ -292,16 +294,16 @@ class RefinedDetector(nn.Module):
         return found
 
 
-def _thresholds(path: Path) -> Thresholds:
+def _thresholds(chosen: Any, path: Path) -> Thresholds:
     try:
-        return Thresholds.model_validate(read_json(path, "the stage `evaluate` writes it")["threshold"])
+        return Thresholds.model_validate(chosen["threshold"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{path}: no thresholds of baseline and refined detector; the stage `evaluate` writes them") from None
 
 
-def _temperatures(path: Path) -> Temperatures:
+def _temperatures(chosen: Any, path: Path) -> Temperatures:
     try:
-        return Temperatures.model_validate(read_json(path, "the stage `evaluate` writes it").get("temperature", {}))
+        return Temperatures.model_validate(chosen.get("temperature", {}))
     except (AttributeError, ValidationError):
         raise InputError(f"{path}: 'temperature' is not that of baseline and refined detector; `evaluate` writes it") from None
 

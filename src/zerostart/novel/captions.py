@@ -1,15 +1,12 @@
 """Facts put into sentences: nouns, adjectives and phrases that people wrote (data/captions/<language>.yaml)."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from zerostart.config import FrozenModel, explain_problems
+from zerostart.config import FrozenModel, read_checked
 from zerostart.errors import InputError
 from zerostart.novel.facts import FORMS, VALUES, Facts
-from zerostart.records import read_yaml
 
 ORDER = ("strength", "width", "texture", "edge", "tone", "tint", "outline")
 """In which order adjectives stand before the noun."""
@@ -25,21 +22,10 @@ class Words(FrozenModel):
     phrasings: dict[str, str]
 
 
-def load_yaml(path: str | Path) -> dict[str, Any]:
-    """A mapping in a YAML file that people write, or one sentence about what is wrong with it."""
-    raw = read_yaml(path, "it is part of the repository")
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: a mapping is expected")
-    return raw
-
-
 def load_words(language: str, folder: str | Path = "data/captions") -> Words:
     """A language's words; InputError where a form has no noun, a value no word, or a noun no place for its adjectives."""
     path = Path(folder) / f"{language}.yaml"
-    try:
-        words = Words.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_problems(error, kind='key')}") from None
+    words = read_checked(path, Words, "the words of captions are", "key")
     for form, attributes in FORMS.items():
         keys = [f"{form}/{value}" for value in attributes["arrangement"]] if "arrangement" in attributes else [form]
         for key in keys:

@@ -8,12 +8,10 @@ import numpy as np
 from zerostart.novel.average_precision import NovelJudge
 from zerostart.novel.material import Named, School, Seen
 from zerostart.novel.params import NovelParams
+from zerostart.novel.queries import SEEN_FROM
 from zerostart.novel.texts import OWN_WORDING
 from zerostart.novel.trial import Lesson, in_space, prototypes, vocabulary_of, zero_shot_rows
 from zerostart.novel.vocabulary import Sums, named_rows, novel_scores, row_scores
-
-SEEN_FROM = np.log(0.1)
-"""Queries with at least this objectness are those that scores are standardised over."""
 
 
 class Target:

@@ -1,11 +1,11 @@
 """Kinds of mark and classes with their facts and their sentences (data/captions/facts.yaml and kinds.yaml)."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zerostart.errors import InputError
-from zerostart.novel.captions import load_yaml
 from zerostart.novel.facts import check_facts
+from zerostart.records import read_yaml
 
 PURPOSES = ("val", "test")
 
@@ -22,7 +22,7 @@ class Kind(NamedTuple):
 def load_kinds(purpose: str, folder: str | Path = "data/captions") -> list[Kind]:
     """The kinds that no detector was trained for, of `val` or of `test`."""
     facts_path, path = Path(folder) / "facts.yaml", Path(folder) / "kinds.yaml"
-    facts, sentences = load_yaml(facts_path).get("kinds", {}), load_yaml(path).get(purpose, {})
+    facts, sentences = _mapping(facts_path).get("kinds", {}), _mapping(path).get(purpose, {})
     if len(sentences) < 2:
         raise InputError(
             f"{path}: {purpose} names {len(sentences)} kinds; at least 2 are expected, or what is new is the only one"
@@ -32,7 +32,7 @@ def load_kinds(purpose: str, folder: str | Path = "data/captions") -> list[Kind]
 
 def has_facts(dataset: str, folder: str | Path = "data/captions") -> bool:
     """Whether facts of a data set's classes are written down: adding classes needs none, judging held-out ones does."""
-    return dataset in load_yaml(Path(folder) / "facts.yaml").get("classes", {})
+    return dataset in _mapping(Path(folder) / "facts.yaml").get("classes", {})
 
 
 def load_classes(
@@ -40,8 +40,8 @@ def load_classes(
 ) -> list[Kind]:
     """A data set's classes. described: the descriptions of its prompt file, the wording `inspector`."""
     facts_path = Path(folder) / "facts.yaml"
-    facts = load_yaml(facts_path).get("classes", {}).get(dataset, {})
-    plain = load_yaml(Path(folder) / "kinds.yaml").get("classes", {}).get(dataset, {})
+    facts = _mapping(facts_path).get("classes", {}).get(dataset, {})
+    plain = _mapping(Path(folder) / "kinds.yaml").get("classes", {}).get(dataset, {})
     for name in classes:
         if name not in facts or name not in plain:
             raise InputError(f"{folder}: the class '{name}' of {dataset} needs facts (facts.yaml) and a sentence (kinds.yaml)")
@@ -55,3 +55,11 @@ def _kind(name: str, facts: dict, sentences: dict, path: Path) -> Kind:
     if not texts or not all(texts.values()):
         raise InputError(f"{path}: the kind '{name}' has no sentence; at least one is expected")
     return Kind(name, check_facts(facts[name], f"{path}: {name}"), texts)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A mapping in a YAML file that people write, or one sentence about what is wrong with it."""
+    raw = read_yaml(path, "it is part of the repository")
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a mapping is expected")
+    return raw

@@ -8,13 +8,10 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.datasets.coco_file import CocoFile, read_coco_file
 from zerostart.datasets.files import spelled
-from zerostart.detector.pixels import image_batches, pixel_values
 from zerostart.errors import InputError
 from zerostart.novel.additions import MOST_SHOTS
 from zerostart.novel.queries import Looks, match_objects
-from zerostart.novel.regions import look_at_regions, stage_outputs
-
-BATCH = 16
+from zerostart.novel.regions import look_at_images
 
 
 class Labelled(NamedTuple):
@@ -30,16 +27,16 @@ def look_at_labelled(path: Path, images: Path | None, model: Deimv2ForObjectDete
 
     Raises InputError for a damaged file, one without a box, and a picture that is missing.
     """
-    coco, folder = read_coco_file(path), images or path.parent
+    return _look_at(read_coco_file(path), path, images, model, regions)
+
+
+def _look_at(coco: CocoFile, path: Path, images: Path | None, model: Deimv2ForObjectDetection, regions: bool) -> Labelled:
+    folder = images or path.parent
     if not coco.annotations:
         raise InputError(f"{path}: has no box; at least one is expected")
     as_dictionary = _dictionary(coco, folder, path)
-    parts: dict[str, list[np.ndarray]] = {"hidden": [], "regions": [], "logits": [], "boxes": []}
-    with stage_outputs(model) as stages:
-        for batch in image_batches(as_dictionary, folder, model.config.eval_size[0], BATCH):
-            for name, tensor in look_at_regions(model, pixel_values(batch.to(next(model.parameters()).device)), stages).items():
-                parts[name].append(tensor.cpu().numpy())
-    seen = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    batches = list(look_at_images(model, as_dictionary, folder))
+    seen = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     features = np.concatenate([seen["hidden"], seen["regions"]], axis=2) if regions else seen["hidden"]
     return Labelled(Looks(features, seen["logits"], seen["boxes"], as_dictionary), [one.name for one in coco.categories])
 
@@ -84,7 +81,7 @@ def shots_of(
         raise InputError(f"{path}: has boxes of '{strange}', {why}; boxes of '{name}' alone are expected")
     if not 1 <= len(found) <= MOST_SHOTS:
         raise InputError(f"{path}: has {len(found)} boxes of '{name}'; 1 to {MOST_SHOTS} are expected")
-    labelled = look_at_labelled(path, images, model, regions)
+    labelled = _look_at(coco, path, images, model, regions)
     match = match_objects(labelled.looks)
     if len(match.image) == 0:
         raise InputError(f"{path}: the detector looks at none of these boxes (IoU 0.5); other examples are expected")

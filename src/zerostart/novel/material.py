@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zerostart.errors import InputError
 from zerostart.novel.facts import fact_vector
 from zerostart.novel.queries import Looks, load_looks, match_objects, objectness
 from zerostart.novel.texts import BagOfWords, unit
@@ -76,6 +77,8 @@ def load_school(folder: Path, regions: bool) -> School:
     """Read `looks/school` and `texts` of a data set's folder."""
     looks = load_looks(folder / "looks/school", regions)
     match = match_objects(looks)
+    if not len(match.annotation):
+        raise InputError(f"{folder}: no query of the detector covers any mark of the school; another baseline is expected")
     facts = [looks.coco["annotations"][index]["attributes"] for index in match.annotation]
     words = read_json(folder / "texts/captions.json", "the stage `captions` writes it")
     queries = looks.features.reshape(-1, looks.features.shape[-1])

@@ -1,6 +1,5 @@
 """pipelines/novel/params.yaml as one frozen, typed model."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -84,10 +83,3 @@ def of_dataset(params: NovelParams, dataset: str) -> DatasetParams:
     if dataset not in params.datasets:
         raise InputError(f"{PATH}: no data set {dataset!r}; there are {', '.join(params.datasets)}")
     return params.datasets[dataset]
-
-
-def dataset_argument() -> str:
-    """The data set that a stage is run for."""
-    if len(sys.argv) != 2:
-        raise InputError(f"usage: python {sys.argv[0]} DATASET")
-    return sys.argv[1]

@@ -10,6 +10,8 @@ from zerostart.metrics.coco import image_sizes
 from zerostart.records import read_json
 
 MATCH_IOU = 0.5
+SEEN_FROM = np.log(0.1)
+"""Queries with at least this objectness may be objects: scores are standardised over them."""
 
 
 class Looks(NamedTuple):

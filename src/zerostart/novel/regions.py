@@ -25,6 +25,7 @@ from zerostart.prefetch import in_order
 
 SAMPLES = 7
 """A region is sampled at SAMPLES × SAMPLES points of each stage."""
+BATCH = 16
 AT_ONCE = 8
 """Batches in memory at most, on as many cores."""
 
@@ -88,24 +89,30 @@ def _stages(model: Deimv2ForObjectDetection) -> list[nn.Module]:
     return list(stages)
 
 
-def write_looks(folder: Path, model: Deimv2ForObjectDetection, coco: dict, images: str | Path, batch_size: int = 16) -> None:
-    """Look at all images of a COCO dictionary and write hidden, logits, boxes (float32), regions (float16), image_id.
-
-    On a CPU the batches pass side by side, each on one thread, so that the bytes do not depend on the number of cores.
-    """
+def write_looks(folder: Path, model: Deimv2ForObjectDetection, coco: dict, images: str | Path) -> None:
+    """Look at all images of a COCO dictionary and write hidden, logits, boxes (float32), regions (float16), image_id."""
     folder.mkdir(parents=True)
     write_array(folder / "image_id.npy", np.array([image["id"] for image in coco["images"]], dtype=np.int64))
-    device = next(model.parameters()).device
     parts: dict[str, list[np.ndarray]] = {"hidden": [], "logits": [], "boxes": [], "regions": []}
-    workers = min(os.cpu_count() or 1, AT_ONCE) if device.type == "cpu" else 1
-    batches = image_batches(coco, images, model.config.eval_size[0], batch_size)
-    with stage_outputs(model) as stages, ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for seen in in_order(pool, lambda batch: _on_cpu(model, batch.to(device), stages), batches, ahead=workers):
-            for name, tensor in seen.items():
-                parts[name].append(tensor.numpy().astype(np.float16 if name == "regions" else np.float32))
+    for seen in look_at_images(model, coco, images):
+        for name, array in seen.items():
+            parts[name].append(array.astype(np.float16 if name == "regions" else np.float32))
     for name, arrays in parts.items():
         write_array(folder / f"{name}.npy", np.concatenate(arrays))
 
 
-def _on_cpu(model: Deimv2ForObjectDetection, pixels: Tensor, stages: Stages) -> dict[str, Tensor]:
-    return {name: tensor.cpu() for name, tensor in look_at_regions(model, pixel_values(pixels), stages).items()}
+def look_at_images(model: Deimv2ForObjectDetection, coco: dict, images: str | Path) -> Iterator[dict[str, np.ndarray]]:
+    """What :func:`look_at_regions` gives of the images of a COCO dictionary, batch by batch.
+
+    On a CPU the batches pass side by side, each on one thread, so that the bytes do not depend on the number of cores.
+    """
+    device = next(model.parameters()).device
+    workers = min(os.cpu_count() or 1, AT_ONCE) if device.type == "cpu" else 1
+
+    def look_at(batch: Tensor) -> dict[str, np.ndarray]:
+        seen = look_at_regions(model, pixel_values(batch.to(device)), stages)
+        return {name: tensor.cpu().numpy() for name, tensor in seen.items()}
+
+    batches = image_batches(coco, images, model.config.eval_size[0], BATCH)
+    with stage_outputs(model) as stages, ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from in_order(pool, look_at, batches, ahead=workers)

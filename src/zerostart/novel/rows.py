@@ -11,12 +11,12 @@ import numpy as np
 
 from zerostart.novel.material import School, Seen
 from zerostart.novel.params import NovelParams
+from zerostart.novel.queries import SEEN_FROM
 from zerostart.novel.texts import unit
 from zerostart.novel.vocabulary import Moments, Sums, feature_scale, fit_vocabulary, whitening
 from zerostart.outputs import write_json
 from zerostart.records import read_json
 
-SEEN_FROM = np.log(0.1)
 ARRAYS = ("matrix", "text_mean", "mean", "deviation", "reference_mean", "reference_covariance")
 
 

@@ -9,14 +9,13 @@ from PIL import Image
 
 from zerostart.datasets.pictures import open_rgb
 from zerostart.drawing.marks import DRAW, Mark, paint
-from zerostart.drawing.metal import SIZE, clean_surface, photograph
-from zerostart.drawing.synthetic import CLASSES, JPEG_QUALITY, MARGIN
+from zerostart.drawing.metal import clean_surface, photograph
+from zerostart.drawing.placing import Box, find_room, overlaps
+from zerostart.drawing.synthetic import CLASSES, JPEG_QUALITY
 from zerostart.novel.facts import Facts, completed, differences, draw_facts
 from zerostart.novel.kinds import Kind
 from zerostart.novel.marks import draw_mark
 from zerostart.outputs import write_jpeg, write_json
-
-Box = tuple[int, int, int, int]
 
 
 class Painted(NamedTuple):
@@ -68,9 +67,11 @@ def paint_marks(
     light = np.array([np.cos(angle), np.sin(angle)])
     drawn = [draw(rng, light) for _ in range(count)]
     painted: list[Painted] = []
+    room = surface.shape[1], surface.shape[0]
     # Large marks first: a small one still finds room beside them.
     for mark, facts, kind in sorted(drawn, key=lambda one: -one[0].box[2] * one[0].box[3]):
-        box = _find_room(mark.box[2:], surface.shape[:2], [*taken, *(one.box for one in painted)], rng)
+        others = [*taken, *(one.box for one in painted)]
+        box = find_room(mark.box[2:], room, lambda box, others=others: not any(overlaps(box, one) for one in others), rng)
         if box is not None:
             paint(surface, mark, box[0] - mark.box[0], box[1] - mark.box[1])
             painted.append(Painted(box, facts, kind))
@@ -127,26 +128,3 @@ def write_pictures(
     categories = [{"id": index, "name": name} for index, name in enumerate(names)]
     write_json(folder / "annotations.json", {"images": images, "annotations": annotations, "categories": categories})
     return len(annotations)
-
-
-def _find_room(size: tuple[int, int], surface: tuple[int, int], taken: Sequence[Box], rng: np.random.Generator) -> Box | None:
-    """A random place for a box that touches no other by more than a tenth, or None after 40 attempts."""
-    (width, height), (rows, columns) = size, surface
-    if width + 2 * MARGIN > columns or height + 2 * MARGIN > rows:
-        return None
-    for _ in range(40):
-        x = int(rng.integers(MARGIN, columns - MARGIN - width + 1))
-        y = int(rng.integers(MARGIN, rows - MARGIN - height + 1))
-        if not any(_crowded((x, y, width, height), other) for other in taken):
-            return x, y, width, height
-    return None
-
-
-def _crowded(a: Box, b: Box) -> bool:
-    overlap_x = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    overlap_y = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(overlap_x, 0) * max(overlap_y, 0) > 0.1 * min(a[2] * a[3], b[2] * b[3])
-
-
-PICTURE_SIZE = SIZE
-"""Side of a drawn picture in pixels; marks have scale 1 there."""

@@ -89,9 +89,9 @@ class BagOfWords:
         return unit(rows)
 
 
-def unknown_words(sentence: str, words: Words, extra: frozenset[str] = frozenset()) -> list[str]:
+def unknown_words(sentence: str, words: Words) -> list[str]:
     """The words of a sentence that no noun, adjective or phrase of the captions has."""
-    known = set(vocabulary_words(words)) | extra
+    known = set(vocabulary_words(words))
     return [word for word in dict.fromkeys(tokens(sentence)) if word not in known]
 
 

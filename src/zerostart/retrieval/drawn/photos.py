@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zerostart.drawing.marks import Mark, paint
+from zerostart.drawing.marks import paint
 from zerostart.drawing.metal import photograph
+from zerostart.drawing.placing import Box, find_room
 from zerostart.interruptions import end_with_parent
 from zerostart.outputs import write_jpeg
 from zerostart.retrieval.drawn.damage import DRAW, outline
@@ -20,6 +21,8 @@ from zerostart.retrieval.vocabulary import LABELS, ZONES
 JPEG_QUALITY = 92
 MARGIN = 6
 """Pixels between a damage and the border of the photo."""
+ATTEMPTS = 300
+"""To find room for a damage."""
 ON_BODY = 0.97
 """Share of a damage's box that must be painted metal."""
 FIRST_TIMESTAMP, TIME_STEP = 1_700_000_000_000, 61_000
@@ -63,10 +66,10 @@ def _damage(panel: Panel, rng: np.random.Generator) -> list[Shape]:
     marks = sorted(
         (DRAW[str(name)](rng, panel.light, panel.paint) for name in names), key=lambda mark: -mark.box[2] * mark.box[3]
     )
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[Box] = []
     shapes: list[Shape] = []
     for mark in marks:
-        box = _find_room(panel, mark, taken, pattern, rng)
+        box = find_room(mark.box[2:], (WIDTH, HEIGHT), lambda box: _has_room(panel, box, taken, pattern), rng, MARGIN, ATTEMPTS)
         if box is not None:
             x, y = box[0] - mark.box[0], box[1] - mark.box[1]
             paint(panel.reflectance, mark, x, y)
@@ -76,26 +79,16 @@ def _damage(panel: Panel, rng: np.random.Generator) -> list[Shape]:
     return shapes
 
 
-def _find_room(
-    panel: Panel, mark: Mark, taken: list[tuple[int, int, int, int]], pattern: str, rng: np.random.Generator
-) -> tuple[int, int, int, int] | None:
-    """A place on painted metal: near the first damage when clustered, far from all when distributed; None without one."""
-    width, height = mark.box[2:]
-    if width > WIDTH - 2 * MARGIN or height > HEIGHT - 2 * MARGIN:
-        return None
-    for _ in range(300):
-        x = int(rng.integers(MARGIN, WIDTH - MARGIN - width + 1))
-        y = int(rng.integers(MARGIN, HEIGHT - MARGIN - height + 1))
-        box = (x, y, width, height)
-        gaps = [_gap(box, other) for other in taken]
-        too_far = pattern == "clustered" and taken and gaps[0] > 30
-        too_near = any(gap < (4 if pattern == "clustered" else 90) for gap in gaps)
-        if not too_far and not too_near and panel.body[y : y + height, x : x + width].mean() >= ON_BODY:
-            return box
-    return None
+def _has_room(panel: Panel, box: Box, taken: list[Box], pattern: str) -> bool:
+    """Whether a place is on painted metal, near the first damage when clustered, far from all when distributed."""
+    x, y, width, height = box
+    gaps = [_gap(box, other) for other in taken]
+    too_far = pattern == "clustered" and taken and gaps[0] > 30
+    too_near = any(gap < (4 if pattern == "clustered" else 90) for gap in gaps)
+    return not too_far and not too_near and bool(panel.body[y : y + height, x : x + width].mean() >= ON_BODY)
 
 
-def _gap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+def _gap(one: Box, other: Box) -> float:
     """Pixels between two boxes; 0 when they touch or overlap."""
     dx = max(one[0] - other[0] - other[2], other[0] - one[0] - one[2], 0)
     dy = max(one[1] - other[1] - other[3], other[1] - one[1] - one[3], 0)
