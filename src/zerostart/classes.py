@@ -1,7 +1,7 @@
 """Classes that come as sentences: `python -m zerostart.classes add|exclude|repair|judge|list|remove`.
 
-python -m zerostart.classes add "star-shaped crack" --text "several thin dark jagged lines that meet in a point" --to neu-det
-python -m zerostart.classes exclude --text "a thick bright chalk line with a grainy surface" --to neu-det
+python -m zerostart.classes add "star-shaped crack" --text "several thin dark jagged lines that meet in a point" --to synthetic
+python -m zerostart.classes exclude --text "a thick bright chalk line with a grainy surface" --to synthetic
 python -m zerostart.predict IMAGES --added
 """
 
