@@ -79,7 +79,8 @@ def test_wrong_parameters_end_the_examination(checkout):
 
 def test_stages_to_be_run_are_named(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    answers = iter(['{"warmup": ["changed command"], "evaluate": []}', "{}"])
+    edited = {"warmup": ["changed command", {"changed deps": {"params.yaml": {"tau": "modified"}}}], "evaluate": []}
+    answers = iter([json.dumps(edited), "{}"])
 
     def status(command, **_):
         assert command[1:] == ["-m", "dvc", "status", "dvc.yaml", "--json"]

@@ -170,7 +170,8 @@ def not_in_cache(reasons: list) -> list[str]:
     """The outputs of a stage that are there and for which nothing else is wrong: a new clone lacks both, and is to be run."""
     entries = [entry for reason in reasons for entry in (reason.values() if isinstance(reason, dict) else [{reason: "other"}])]
     states = {path: state for entry in entries for path, state in entry.items()}
-    lost = states and set(states.values()) == {"not in cache"} and all(Path(path).exists() for path in states)
+    # The state of a parameter is a mapping: what became of each of its keys.
+    lost = states and all(state == "not in cache" and Path(path).exists() for path, state in states.items())
     return list(states) if lost else []
 
 
