@@ -55,6 +55,9 @@ def test_a_size_that_is_not_the_photos_is_refused(tmp_path):
     (item,) = read_real(SOURCE, tmp_path).items
     with pytest.raises(InputError, match=r"size 40×20 is annotated, but .*1\.png is 20×10"):
         item.read(None)
+    write(tmp_path, images=[image | {"width": 40} for image in COCO["images"]])
+    with pytest.raises(InputError, match=r"photos: 2 defects\n  picture \(2\): .*1\.png is 20×10.*2\.png is 20×10"):
+        list(clean(read_real(SOURCE, tmp_path).items, 64, [], {}, True))
 
 
 @pytest.mark.parametrize(("join", "labels"), [(True, ("blue", "red")), (False, ("blue",))])
