@@ -209,7 +209,10 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch, weights, ca
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a pointer of Git LFS, not the file itself; `git lfs pull` fetches it"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "a pointer of Git LFS, not the file itself; `git lfs pull` fetches it",
+        ),
         (b"<!DOCTYPE html><html>", "a saved web page; the link behind it leads to the file"),
         (b"", "an empty file"),
     ],
