@@ -24,6 +24,11 @@ def _flag(value: object) -> object:
     return int(value) if isinstance(value, bool) else 0 if value is None else value
 
 
+def _trimmed(value: object) -> object:
+    """No card can name a class that ends with a blank, and nobody sees it."""
+    return value.strip() if isinstance(value, str) else value
+
+
 Id = Annotated[int, BeforeValidator(_whole), Field(ge=-(2**63), lt=2**63)]
 
 
@@ -56,7 +61,7 @@ class CocoAnnotation(_Record):
 
 class CocoCategory(_Record):
     id: Id
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1), BeforeValidator(_trimmed)]
 
 
 class CocoFile(_Record):

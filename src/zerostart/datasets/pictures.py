@@ -32,9 +32,11 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations that exchange width and height."""
 
-# Pillow warns of pictures above its limit in two lines of its own; they are refused in one sentence below. Set once, at import:
-# `warnings.catch_warnings` around each reading would change the filters of all threads.
+# Pillow warns of pictures above its limit in two lines of its own; they are refused in one sentence below. It also warns of the
+# transparency that is dropped here. Set once, at import: `warnings.catch_warnings` around each reading would change the filters
+# of all threads.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", "Palette images with Transparency", UserWarning)
 
 
 class PictureError(InputError):

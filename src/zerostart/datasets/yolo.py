@@ -178,6 +178,7 @@ def read_yolo_names(path: Path) -> list[str]:
                 f"{path}: 'names' has {name!r} as class {index}; 'names' with a list of class names is expected, in quotes"
                 " where YAML would read a number, yes or no"
             )
+    names = [name.strip() for name in names]
     _check_distinct(names, path, "'names'")
     return names
 
