@@ -151,7 +151,7 @@ def test_it_is_imported(tmp_path):
 
 
 def test_boxes_without_area_and_objects_twice_are_accepted_by_settings(tmp_path):
-    """train2017 has two boxes of height 0, and some objects are annotated twice."""
+    """Published annotations have a few boxes of height 0 and objects annotated twice."""
     flat = record(918, "000000000139", 1, [9.98, 188.56, 15.52, 0.0])
     again = record(7, "000000397133", 1, [5.0, 20.25, 31.13, 40.07])
     write(tmp_path, [*QUIRKS, flat, again])
