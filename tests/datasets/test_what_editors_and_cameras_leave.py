@@ -2,6 +2,7 @@
 
 import json
 import struct
+import unicodedata
 from io import BytesIO
 
 import numpy as np
@@ -106,6 +107,46 @@ def test_pictures_of_one_stem_are_two_in_coco_and_an_error_where_stems_are_names
     fields = {"name": "a", "format": "coco", "obtain": "x", "prompts": "a", "classes": CLASSES, "critical": CLASSES}
     coco = import_dataset(Card.model_validate(fields | {"splits": splits}), tmp_path).splits["train"]
     assert [one["file_name"] for one in coco["images"]] == ["images/train.jpg", "images/train.png", "images/train.bmp"]
+
+
+@pytest.mark.parametrize("name", ["images\\{}", "images/{}", ".\\images\\{}"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_coco_files_of_other_systems_find_their_pictures(tmp_path, name, form):
+    """The separator of Windows, and ö as one character or, as macOS has it, as two; the file itself has the other form."""
+    (tmp_path / "images").mkdir()
+    for index, split in enumerate(("train", "val", "test")):
+        stored = unicodedata.normalize("NFD" if form == "NFC" else "NFC", f"Größe {split}.png")
+        Image.new("RGB", (9, 9), (index, 0, 0)).save(tmp_path / "images" / stored)
+        written = name.format(unicodedata.normalize(form, f"Größe {split}.png"))
+        boxes = [{"image_id": 1, "category_id": k, "bbox": [1, 2, 3, 4 + k]} for k in range(len(CLASSES))]
+        categories = [{"id": k, "name": label} for k, label in enumerate(CLASSES)]
+        image = {"id": 1, "file_name": written, "width": 9, "height": 9}
+        (tmp_path / f"{split}.json").write_text(json.dumps({"images": [image], "annotations": boxes, "categories": categories}))
+    splits = {split: {"annotations": f"{split}.json", "images": "."} for split in ("train", "val", "test")}
+    fields = {"name": "a", "format": "coco", "obtain": "x", "prompts": "a", "classes": CLASSES, "critical": CLASSES}
+    coco = import_dataset(Card.model_validate(fields | {"splits": splits}), tmp_path).splits["val"]
+    assert (tmp_path / coco["images"][0]["file_name"]).is_file() and len(coco["annotations"]) == 2
+    (path,) = read_source(tmp_path / "val.json", tmp_path, CLASSES).paths
+    (item,) = read_real(RealSource(format="coco", path=".", labels="val.json"), tmp_path).items
+    assert path.is_file() and item.read(None).shape == (9, 9, 3)
+
+
+def test_images_and_labels_behind_a_link_are_not_lost(tmp_path):
+    """Folders on another disk, linked into the data set: without a list every picture is taken."""
+    import_yolo(tmp_path, {})
+    splits = {}
+    for split in ("train", "val", "test"):
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            (there := tmp_path / f"disk/{split}-{kind}").mkdir(parents=True)
+            (tmp_path / f"{kind}/{split}.{suffix}").rename(there / f"{split}.{suffix}")
+            (tmp_path / f"{split}/{kind}").mkdir(parents=True)
+            (tmp_path / f"{split}/{kind}/more").symlink_to(there)
+        splits[split] = {"annotations": f"{split}/labels", "images": f"{split}/images"}
+    fields = {"name": "a", "format": "yolo", "obtain": "x", "prompts": "a", "classes": CLASSES, "critical": CLASSES}
+    card = Card.model_validate(fields | {"names": CLASSES, "splits": splits})
+    for split, coco in import_dataset(card, tmp_path).splits.items():
+        assert [one["file_name"] for one in coco["images"]] == [f"{split}/images/more/{split}.png"]
+        assert len(coco["annotations"]) == 2
 
 
 def test_broken_pictures_are_named_together(tmp_path):

@@ -33,10 +33,11 @@ SIDEWAYS = (5, 6, 7, 8)
 """The orientations that exchange width and height."""
 
 # Pillow warns of pictures above its limit in two lines of its own; they are refused in one sentence below. It also warns of the
-# transparency that is dropped here. Set once, at import: `warnings.catch_warnings` around each reading would change the filters
-# of all threads.
+# transparency that is dropped here and of EXIF that is damaged. Set once, at import: `warnings.catch_warnings` around each
+# reading would change the filters of all threads.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", "Palette images with Transparency", UserWarning)
+for _said in ("Palette images with Transparency", "Corrupt EXIF data"):
+    warnings.filterwarnings("ignore", _said, UserWarning)
 
 
 class PictureError(InputError):

@@ -119,4 +119,6 @@ def reasons(left_out: dict[str, str]) -> dict[str, int]:
 def _kind(reason: str) -> str:
     if reason.startswith(JOINED):
         return "duplicate, tags joined"
-    return "duplicate" if reason.startswith("the same") else "unreadable"
+    if reason.startswith("the same"):
+        return "duplicate"
+    return "missing" if reason.startswith("no such image") else "unreadable"
