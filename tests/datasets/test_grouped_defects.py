@@ -11,7 +11,7 @@ from zerostart.datasets.cards import Card
 from zerostart.datasets.checks import import_dataset
 from zerostart.datasets.coco_file import read_coco_file
 from zerostart.datasets.findings import Findings
-from zerostart.errors import InputError
+from zerostart.errors import InputError, printable
 from zerostart.predict import read_source
 from zerostart.retrieval.params import RetrievalParams
 from zerostart.tagging.cards import RealSource
@@ -256,3 +256,16 @@ def test_without_collecting_the_first_is_raised():
     for keep in (Findings().defect, Findings().error):
         with pytest.raises(InputError, match="a sentence"):
             keep("kind", "a sentence")
+
+
+def test_many_kinds_are_all_named_on_the_terminal():
+    """Three records of each would be longer than what is printed, and the middle would be cut out."""
+    findings = Findings(collect=True, setting="a setting")
+    for kind in range(12):
+        for record in range(9):
+            findings.defect(f"kind {kind}", f"file {kind}, record {record}: {150 * 'x'}")
+    with pytest.raises(InputError) as caught:
+        findings.refuse("here")
+    lines = printable(str(caught.value)).splitlines()
+    assert [line.split(":")[0] for line in lines[1:]] == [f"  kind {kind} (9)" for kind in range(12)]
+    assert all(line.endswith("; and 8 more") for line in lines[1:])

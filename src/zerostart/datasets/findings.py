@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from zerostart.errors import InputError
+from zerostart.errors import LONGEST, InputError
 
 SHOWN = 3
 """Records that are named of each kind."""
+ROOM = 100
+"""Characters for what stands before and after the sentence."""
 SKIP = "`on_defect: skip` in the card"
 """The setting of a data set that leaves defective records out."""
 
@@ -75,9 +77,12 @@ class Findings:
             way_out = f"; {self.setting} leaves these records out"
             if self.errors:
                 way_out, mark = f"{way_out}, but for those to be mended", ", to be mended"
-        lines = [f"{place}: {len(sentences)} defects{way_out}"]
-        lines += [_line(kind, found) for kind, found in defects.items()]
-        lines += [_line(kind, found, mark) for kind, found in self.errors.items()]
+        for most in (SHOWN, 1):  # fewer, where the terminal would cut kinds out of the middle
+            lines = [f"{place}: {len(sentences)} defects{way_out}"]
+            lines += [_line(kind, found, most) for kind, found in defects.items()]
+            lines += [_line(kind, found, most, mark) for kind, found in self.errors.items()]
+            if sum(map(len, lines)) + len(lines) <= LONGEST - ROOM:
+                break
         raise InputError("\n".join(lines))
 
     def left_out(self) -> dict[str, int]:
@@ -95,6 +100,6 @@ class Findings:
         kinds.setdefault(kind, {})[sentence] = None
 
 
-def _line(kind: str, found: Collection[str], mark: str = "") -> str:
-    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return f"  {kind} ({len(found)}{mark}): {'; '.join(islice(found, SHOWN))}{more}"
+def _line(kind: str, found: Collection[str], most: int, mark: str = "") -> str:
+    more = f"; and {len(found) - most} more" if len(found) > most else ""
+    return f"  {kind} ({len(found)}{mark}): {'; '.join(islice(found, most))}{more}"
