@@ -209,9 +209,12 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch, weights, ca
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "it is a pointer of Git LFS"),
-        (b"<!DOCTYPE html><html>", "it is a saved web page"),
-        (b"", "it is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "a pointer of Git LFS, not the file itself; `git lfs pull` fetches it",
+        ),
+        (b"<!DOCTYPE html><html>", "a saved web page; the link behind it leads to the file"),
+        (b"", "an empty file"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_told(tmp_path, monkeypatch, content, message):

@@ -108,16 +108,18 @@ def test_a_graph_that_differs_is_not_kept(pipeline, monkeypatch):
 FOR_OPENVINO = argparse.Namespace(format="openvino", precision="fp32")
 
 
-def test_the_tiny_vit_runs_in_openvino(tmp_path):
+def test_the_tiny_vit_runs_in_openvino_and_onnxruntime_at_any_batch_size(tmp_path):
     """It has no register tokens: an empty tensor of them is nothing that OpenVINO reads."""
     weights = rename_weights(calm_weights("s", len(CLASSES)))
     config = read_official_config(write_config(tmp_path, "s", num_classes=len(CLASSES)))
     detector = RefinedDetector(convert(config, weights, CLASSES, "s"), random_fusion(192), settings())
-    images = (255 * random_pixels(2, size=SIZE)).to(torch.uint8)
-    sentence = export_module.export(detector, [images], iter(()), tmp_path, FOR_OPENVINO)
-    assert "on 2 images of val" in sentence  # within the command's tolerance
-    scores = open_export(tmp_path).run(images.numpy())[1]
-    np.testing.assert_allclose(scores, Graph(detector)(images)[1].numpy(), atol=1e-3)
+    images = (255 * random_pixels(3, size=SIZE)).to(torch.uint8)
+    for out, arguments in (("a", FOR_OPENVINO), ("b", argparse.Namespace(format="onnx", precision="fp32"))):
+        (folder := tmp_path / out).mkdir()
+        sentence = export_module.export(detector, [images, images[:1]], iter(()), folder, arguments)
+        assert "on 4 images of val" in sentence  # within the command's tolerance, at other sizes than the traced batch's
+        scores = open_export(folder).run(images.numpy())[1]
+        np.testing.assert_allclose(scores, Graph(detector)(images)[1].numpy(), atol=1e-3)
 
 
 def test_what_a_runtime_cannot_read_is_one_sentence(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from zerostart.datasets.coco_file import read_coco_file
 from zerostart.datasets.files import pictures_below, spelled
+from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_files import check_annotated_size
 from zerostart.datasets.pictures import SUFFIXES, PictureError, read_picture
 from zerostart.detector.pixels import resized
@@ -92,16 +93,19 @@ def read_source(path: Path, images: Path | None, classes: tuple[str, ...]) -> So
 
 
 def _read_coco(path: Path, folder: Path, classes: tuple[str, ...]) -> Source:
-    coco = read_coco_file(path, boxes=False, annotations=False)
+    findings = Findings(collect=True)
+    coco = read_coco_file(path, boxes=False, annotations=False, findings=findings)
     ids = {category.name: category.id for category in coco.categories}
     missing = [name for name in classes if name not in ids]
-    if missing or not coco.images:
-        what = f"has no category {missing[0]!r}, which the detector knows" if missing else "lists no image"
-        raise InputError(f"{path}: {what}")
+    for name in missing:
+        findings.error("category", f"{path}: has no category {name!r}, which the detector knows")
+    if not coco.images:
+        findings.error("images", f"{path}: lists no image")
     paths = [folder / spelled(folder, image.file_name) for image in coco.images]
     for file in paths:
         if not file.is_file():
-            raise InputError(f"{file}: no such image, but {path} lists it; --images says where its images lie")
+            findings.error("image", f"{file}: no such image, but {path} lists it; --images says where its images lie")
+    findings.refuse(path)
     names, image_ids, sizes = zip(*((image.file_name, image.id, image.size) for image in coco.images), strict=True)
     return Source(paths, list(names), list(image_ids), list(sizes), {name: ids[name] for name in classes})
 

@@ -106,6 +106,8 @@ def read_bytes(path: str | Path, missing: str, most: int) -> bytes:
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if len(content) > most:
         raise InputError(f"{path}: is larger than {most:,} bytes, the most that such a file may have")
+    if stand_in := stands_for_another(content[:512]):
+        raise InputError(f"{path}: {stand_in}")
     return content
 
 
@@ -116,17 +118,29 @@ def check_regular(path: str | Path) -> None:
     """
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind == stat.S_IFREG:
-            with open(path, "rb") as file:
-                start = file.read(64).lstrip().lower()
+        start = b"" if kind != stat.S_IFREG else first_bytes(path)
     except (OSError, ValueError):
         return
     if kind not in (stat.S_IFREG, stat.S_IFDIR):
         raise InputError(f"{path}: is {KINDS.get(kind, 'a device')}; a file is expected")
-    if kind == stat.S_IFREG and start.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: a pointer of Git LFS, not the file itself; `git lfs pull` fetches it")
-    if kind == stat.S_IFREG and start.startswith((b"<!doctype html", b"<html")):
-        raise InputError(f"{path}: a saved web page; the link behind it leads to the file")
+    if stand_in := stands_for_another(start):
+        raise InputError(f"{path}: {stand_in}")
+
+
+def first_bytes(path: str | Path) -> bytes:
+    """The start of a file, by which :func:`stands_for_another` tells what it is; raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(512)
+
+
+def stands_for_another(start: bytes) -> str | None:
+    """What a file that begins so is, where it lies in the place of the one that was meant; None when it may be that one."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself; `git lfs pull` fetches it"
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "a saved web page; the link behind it leads to the file"
+    return None
 
 
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket"}

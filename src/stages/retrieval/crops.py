@@ -9,6 +9,7 @@ import pyarrow as pa
 import torch
 
 from zerostart.datasets.duplicates import check_one_split_only
+from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_files import check_annotated_size, read_image_files
 from zerostart.datasets.pictures import open_rgb
 from zerostart.errors import InputError, run_stage
@@ -28,13 +29,8 @@ JPEG_QUALITY = 95
 def main() -> str:
     params = load_retrieval_params()
     folder = Path("data/raw") / params.dataset
-    photos = read_photos(folder, params)
-    files = read_image_files(folder, {photo.source: photo.annotation for photo in photos})
-    for photo in photos:
-        if photo.size is not None:
-            check_annotated_size(photo.size, files[photo.source], folder / photo.source, photo.annotation)
-        _check_boxes(photo, files[photo.source].size)
-    photos = apart(photos, {name: file.pixels_sha256 for name, file in files.items()}, folder, params)
+    photos, digests = checked_photos(folder, params)
+    photos = apart(photos, digests, params)
     detector = load_vehicle_detector(params.vehicle_detector)
     with stage_folder(OUTPUT) as output, _workers() as pool:
         (output / "images").mkdir()
@@ -52,25 +48,38 @@ def main() -> str:
     return f"{OUTPUT}: {len(rows)} crops ({damaged} damaged) of {len(photos)} photos; {said}"
 
 
-def read_photos(folder: Path, params: RetrievalParams) -> list[Photo]:
+def checked_photos(folder: Path, params: RetrievalParams) -> tuple[list[Photo], dict[str, str]]:
+    """The photos of the data set, and the digests of their pixels; raises InputError with everything that is wrong, by kind."""
+    findings = Findings(collect=True)
+    photos = read_photos(folder, params, findings)
+    files = read_image_files(folder, {photo.source: photo.annotation for photo in photos}, findings)
+    for photo in photos:
+        if file := files.get(photo.source):
+            with findings.as_defect("image size"):
+                if photo.size is not None:
+                    check_annotated_size(photo.size, file, folder / photo.source, photo.annotation)
+                _check_boxes(photo, file.size, findings)
+    digests = {name: file.pixels_sha256 for name, file in files.items()}
+    if params.layout == "coco":  # where it is the data set that says who asks
+        known = [photo for photo in photos if photo.source in digests]
+        check_one_split_only(((photo.source, photo.split, digests[photo.source]) for photo in known), folder, findings)
+    findings.refuse(folder)
+    return photos, digests
+
+
+def read_photos(folder: Path, params: RetrievalParams, findings: Findings) -> list[Photo]:
     """The photos of the data set in the layout of the parameters, divided into record and queries."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the photos of '{params.dataset}' are expected there")
     if params.layout == "coco":
-        return read_coco_photos(folder)
-    photos = read_zone_photos(folder)
+        return read_coco_photos(folder, findings)
+    photos = read_zone_photos(folder, findings)
     return hold_out(photos, params.query_share, params.seed)
 
 
-def apart(photos: list[Photo], digests: Mapping[str, str], folder: Path, params: RetrievalParams) -> list[Photo]:
-    """The photos such that no picture is on record and asks as well: copies follow the first where we divide them ourselves.
-
-    Raises InputError where the data set itself has a picture in both.
-    """
-    if params.layout != "coco":
-        return together(photos, digests)
-    check_one_split_only(((photo.source, photo.split, digests[photo.source]) for photo in photos), folder)
-    return photos
+def apart(photos: list[Photo], digests: Mapping[str, str], params: RetrievalParams) -> list[Photo]:
+    """The photos such that no picture is on record and asks as well: copies follow the first where we divide them ourselves."""
+    return photos if params.layout == "coco" else together(photos, digests)
 
 
 def cut_photo(
@@ -90,13 +99,14 @@ def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _check_boxes(photo: Photo, size: tuple[int, int]) -> None:
+def _check_boxes(photo: Photo, size: tuple[int, int], findings: Findings) -> None:
     for damage in photo.damages:
         left, top, right, bottom = damage.box
         if left < -1 or top < -1 or right > size[0] + 1 or bottom > size[1] + 1:
-            raise InputError(
+            findings.defect(
+                "box",
                 f"{photo.annotation}: a {damage.type} reaches to ({right:.0f}, {bottom:.0f}) from ({left:.0f}, {top:.0f}); "
-                f"the photo is {size[0]}×{size[1]} pixels"
+                f"the photo is {size[0]}×{size[1]} pixels",
             )
 
 

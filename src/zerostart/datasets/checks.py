@@ -8,7 +8,7 @@ from pathlib import Path
 from zerostart.datasets.cards import Card
 from zerostart.datasets.duplicates import check_one_split_only, repeated
 from zerostart.datasets.files import check_inside
-from zerostart.datasets.findings import Findings
+from zerostart.datasets.findings import SKIP, Findings
 from zerostart.datasets.image_files import ImageFile, check_annotated_size, read_image_files
 from zerostart.datasets.image_records import ImageRecord, ObjectRecord
 from zerostart.datasets.importers import read_split
@@ -45,18 +45,24 @@ def import_dataset(card: Card, folder: str | Path) -> Imported:
     Category ids are 0..K-1 in the card's order, matched by name; images and annotations are numbered from 1; `area` is the
     area of the box in every format. Classes that the source declares but no object has may be absent from the card.
 
-    Raises InputError with every defective record, grouped by kind, unless the card says `on_defect: skip`: see
-    :func:`read_split`, :func:`known_objects`, :func:`check_records`, :func:`check_image_files` and :func:`pixel_objects`. What
-    makes the whole senseless is an error in any case.
+    Raises InputError with everything that is wrong, grouped by kind: see :func:`read_split`, :func:`known_objects`,
+    :func:`check_records`, :func:`check_image_files` and :func:`pixel_objects`. Defective records are left out instead where the
+    card says `on_defect: skip`; what makes the whole senseless is an error in any case.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {card.obtain}")
-    findings = Findings(collect=True)
-    read = {split: read_split(card, folder, split, findings) for split in SPLITS}
-    if card.on_defect == "refuse" and not all(read.values()):
-        findings.refuse(folder)
-    _check_images(read, folder)
+    findings = Findings(collect=True, setting=SKIP)
+    skip = card.on_defect == "skip"
+    read: dict[str, list[ImageRecord]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        with findings.as_error("annotations"):
+            read[split] = read_split(card, folder, split, findings)
+    if findings.errors or not all(read.values()):
+        findings.refuse(folder, skipped=skip)
+    _check_images(read, folder, findings)
+    if findings.errors:
+        findings.refuse(folder, skipped=skip)
     known = {split: [known_objects(card, image, findings) for image in images] for split, images in read.items()}
     # In the order of the splits, so that what is reported first is always the same.
     used = {record.file_name: record.source for split in SPLITS for record in known[split]}
@@ -66,8 +72,7 @@ def import_dataset(card: Card, folder: str | Path) -> Imported:
         split: [pixel_objects(image, files[image.file_name].size, findings) for image in images]
         for split, images in usable.items()
     }
-    if card.on_defect == "refuse":
-        findings.refuse(folder)
+    findings.refuse(folder, skipped=skip)
     check_records(card, records, folder)
     unseen = classes_without_objects(card, records["train"])
     about = {"left_out": findings.left_out(), "unseen_in_train": unseen}
@@ -79,20 +84,22 @@ def import_dataset(card: Card, folder: str | Path) -> Imported:
     return Imported(splits, [*said, *findings.said()])
 
 
-def _check_images(records: Records, folder: Path) -> None:
-    """Raises InputError for an empty split, an image path that leaves the dataset's folder, and an image that occurs twice."""
+def _check_images(records: Records, folder: Path, findings: Findings) -> None:
+    """An empty split, an image path that leaves the dataset's folder, and an image that occurs twice are errors."""
     split_of: dict[str, str] = {}
     for split, images in records.items():
         if not images:
-            raise InputError(f"{folder}: split '{split}' has no images; at least one is expected")
+            findings.error("split", f"{folder}: split '{split}' has no images; at least one is expected")
         for image in images:
-            check_inside(image.file_name, folder, image.source)
+            with findings.as_error("image path"):
+                check_inside(image.file_name, folder, image.source)
             if image.file_name in split_of:
-                raise InputError(
+                findings.error(
+                    "image twice",
                     f"{image.source}: image '{image.file_name}' is in split '{split_of[image.file_name]}' and again in split "
-                    f"'{split}'; each image is expected once"
+                    f"'{split}'; each image is expected once",
                 )
-            split_of[image.file_name] = split
+            split_of.setdefault(image.file_name, split)
 
 
 def known_objects(card: Card, image: ImageRecord, findings: Findings) -> ImageRecord:
@@ -153,10 +160,7 @@ def _objects(image: ImageRecord) -> list[ObjectRecord]:
 def check_image_files(
     records: Records, files: Mapping[str, ImageFile], folder: Path, findings: Findings
 ) -> dict[str, list[ImageRecord]]:
-    """The records whose image could be read and has the annotated size.
-
-    Raises InputError when images of two splits have equal pixels.
-    """
+    """The records whose image could be read and has the annotated size; images of two splits with equal pixels are errors."""
     usable: dict[str, list[ImageRecord]] = {}
     for split, images in records.items():
         usable[split] = []
@@ -164,14 +168,12 @@ def check_image_files(
             file = files.get(image.file_name)
             if file is None:  # a defect already
                 continue
-            try:
+            with findings.as_defect("image size"):
                 if image.size is not None:
                     check_annotated_size(image.size, file, folder / image.file_name, image.source)
                 usable[split].append(image)
-            except InputError as error:
-                findings.defect("image size", str(error))
     pictures = [(image.file_name, split, files[image.file_name]) for split, images in usable.items() for image in images]
-    check_one_split_only(((name, split, file.pixels_sha256) for name, split, file in pictures), folder)
+    check_one_split_only(((name, split, file.pixels_sha256) for name, split, file in pictures), folder, findings)
     return usable
 
 
@@ -183,14 +185,11 @@ def pixel_objects(image: ImageRecord, size: tuple[int, int], findings: Findings)
     scale = (1, 1) if image.size is not None else size
     kept = []
     for item in image.objects:
-        try:
+        with findings.as_defect("box"):
             box, over = _pixel_box(item, scale, size)
-        except InputError as error:
-            findings.defect("box", str(error))
-            continue
-        kept.append(replace(item, box=box))
-        if over > 1e-9 * max(size):
-            findings.note("box clipped at the border of its image", item.source)
+            kept.append(replace(item, box=box))
+            if over > 1e-9 * max(size):
+                findings.note("box clipped at the border of its image", item.source)
     return replace(image, objects=tuple(kept))
 
 

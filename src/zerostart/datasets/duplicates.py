@@ -4,13 +4,13 @@ from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from zerostart.errors import InputError
+from zerostart.datasets.findings import Findings
 
 Item = TypeVar("Item")
 
 
-def check_one_split_only(pictures: Iterable[tuple[str, str, str]], folder: Path) -> None:
-    """Raises InputError when pictures of two splits have equal pixels: what is learned must not be counted in testing.
+def check_one_split_only(pictures: Iterable[tuple[str, str, str]], folder: Path, findings: Findings) -> None:
+    """Pictures of two splits with equal pixels are errors: what is learned must not be counted in testing.
 
     pictures: name, split and :func:`zerostart.datasets.image_files.pixels_sha256`. Equal pictures within a split are legal.
     """
@@ -18,9 +18,10 @@ def check_one_split_only(pictures: Iterable[tuple[str, str, str]], folder: Path)
     for name, split, digest in pictures:
         other, other_split = first.setdefault(digest, (name, split))
         if other_split != split:
-            raise InputError(
+            findings.error(
+                "picture in two splits",
                 f"{folder}: '{other}' (split '{other_split}') and '{name}' (split '{split}') have the same pixels; an image is "
-                f"expected in one split only"
+                f"expected in one split only",
             )
 
 

@@ -18,22 +18,23 @@ from zerostart.datasets.yolo import read_yolo, yolo_names
 def read_split(card: Card, folder: Path, split: str, findings: Findings | None = None) -> list[ImageRecord]:
     """The records of one split of the dataset in `folder`.
 
-    Raises InputError when a file is missing, malformed or lacks a field, when an id occurs twice, and when an annotation has
-    no image. What is wrong with a single record of VOC or YOLO is left to `findings`.
+    findings: takes what is wrong with single records and files, which are left out; without it the first one is raised.
+
+    Raises InputError when nothing can be read: a folder, a list or the COCO file is missing or malformed.
     """
     files: SplitFiles = getattr(card.splits, split)
     if card.format == "coco":
-        return read_coco(folder, files)
+        return read_coco(folder, files, findings)
     if card.format == "voc":
         return read_voc(folder, files, findings)
     names = yolo_names(folder, [files for _, files in card.splits], list(card.names) if card.names else None)
     return read_yolo(folder, files, names, findings)
 
 
-def read_coco(folder: Path, files: SplitFiles) -> list[ImageRecord]:
+def read_coco(folder: Path, files: SplitFiles, findings: Findings | None = None) -> list[ImageRecord]:
     """Records of a COCO detection file, in the order of its `images`; see :func:`read_coco_file`."""
     path = folder / files.annotations
-    coco = read_coco_file(path)
+    coco = read_coco_file(path, findings=findings)
     names = coco.names()
     objects: dict[int, list[ObjectRecord]] = {image.id: [] for image in coco.images}
     for index, item in enumerate(coco.annotations):

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from zerostart.errors import InputError
+from zerostart.records import first_bytes, stands_for_another
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """What Pillow may take a file for, whatever its name says; its rarer readers were written for less hostile files."""
@@ -31,9 +32,12 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations that exchange width and height."""
 
-# Pillow warns of pictures above its limit in two lines of its own; they are refused in one sentence below. Set once, at import:
-# `warnings.catch_warnings` around each reading would change the filters of all threads.
+# Pillow warns of pictures above its limit in two lines of its own; they are refused in one sentence below. It also warns of the
+# transparency that is dropped here and of EXIF that is damaged. Set once, at import: `warnings.catch_warnings` around each
+# reading would change the filters of all threads.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+for _said in ("Palette images with Transparency", "Corrupt EXIF data"):
+    warnings.filterwarnings("ignore", _said, UserWarning)
 
 
 class PictureError(InputError):
@@ -198,20 +202,11 @@ def _reason(error: Exception, source: Path | bytes) -> str:
     if "cannot identify" not in text:
         return text
     try:
-        start = source[:64] if isinstance(source, bytes) else _first_bytes(source)
+        start = source[:512] if isinstance(source, bytes) else first_bytes(source)
     except OSError:
         return text
     if not start:
         return "an empty file"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the picture itself; `git lfs pull` fetches it"
     if start[4:8] == b"ftyp":
         return "HEIC or AVIF, which are not read here; JPEG or PNG is expected"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "a saved web page"
-    return f"not one of {', '.join(FORMATS)}"
-
-
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(64)
+    return stands_for_another(start) or f"not one of {', '.join(FORMATS)}"

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zerostart.datasets.files import pictures_below
+from zerostart.datasets.findings import Findings
 from zerostart.errors import InputError
 
 
-def images_by_stem(folder: Path, images: str) -> dict[str, str]:
+def images_by_stem(folder: Path, images: str, findings: Findings) -> dict[str, str]:
     """Path relative to the dataset's folder of every image in its subfolder `images`, by stem, sorted.
 
-    Raises InputError when there is no such folder, or two images have one stem.
+    Raises InputError when there is no such folder; two images of one stem are an error for `findings`.
     """
     if not (folder / images).is_dir():
         raise InputError(f"{folder / images}: no such folder; the images are expected there")
@@ -19,8 +20,9 @@ def images_by_stem(folder: Path, images: str) -> dict[str, str]:
     for path in pictures_below(folder / images):
         stem = path.relative_to(folder / images).with_suffix("").as_posix()
         if stem in found:
-            raise InputError(f"{path}: a second image with the stem '{stem}' beside {found[stem]}; one is expected")
-        found[stem] = path.relative_to(folder).as_posix()
+            findings.error("stem", f"{path}: a second image with the stem '{stem}' beside {found[stem]}; one is expected")
+        else:
+            found[stem] = path.relative_to(folder).as_posix()
     return found
 
 

@@ -25,19 +25,17 @@ def read_voc(folder: Path, files: SplitFiles, findings: Findings | None = None) 
     whose `filename` is another picture of the data set.
     """
     findings = findings or Findings()
-    images = images_by_stem(folder, files.images)
+    images = images_by_stem(folder, files.images, findings)
     stems, records = Alike(images), []
     for line in read_lines(folder / files.list):
         stem = stems.find(line) or line
         path = folder / spelled(folder, (PurePosixPath(files.annotations) / f"{stem}.xml").as_posix())
-        try:
-            if stem not in images:
-                raise InputError(
-                    f"{folder / files.list}: no image for '{stem}'; {folder / files.images / stem}.jpg is expected"
-                )
+        if stem not in images:
+            where = f"{folder / files.images / stem}.jpg is expected"
+            findings.defect("list", f"{folder / files.list}: no image for '{stem}'; {where}")
+            continue
+        with findings.as_defect("VOC file"):
             records.append(_record(images, stem, path, findings))
-        except InputError as error:
-            findings.defect("VOC file", str(error))
     return records
 
 
@@ -53,10 +51,8 @@ def _record(images: dict[str, str], stem: str, path: Path, findings: Findings) -
         raise InputError(f"{path}: an <object> inside another element; objects directly in <annotation> are expected")
     objects = []
     for index, item in enumerate(items, 1):
-        try:
+        with findings.as_defect("VOC object"):
             objects.append(_object(item, f"{path}, object {index}"))
-        except InputError as error:
-            findings.defect("VOC object", str(error))
     return ImageRecord(images[stem], size, tuple(objects), str(path))
 
 

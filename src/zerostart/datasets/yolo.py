@@ -4,7 +4,7 @@ import math
 from pathlib import Path, PurePosixPath
 
 from zerostart.datasets.cards import SplitFiles
-from zerostart.datasets.coco_file import check_distinct
+from zerostart.datasets.coco_file import twice
 from zerostart.datasets.files import files_below, read_lines, read_text
 from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_records import ImageRecord, ObjectRecord
@@ -26,10 +26,11 @@ def read_yolo(folder: Path, files: SplitFiles, names: list[str], findings: Findi
     `names` are the class names in the order of the indices. The images are those that `files.list` names, or every image in
     `files.images` by name; images/<stem>.jpg has the label file annotations/<stem>.txt, and without one it has no objects.
 
-    Raises InputError (or notes it, see :class:`Findings`) for a label file without an image and for a line that is none.
+    Raises InputError (or notes it, see :class:`Findings`) for a label file without an image or that is no text, with which its
+    image is left out, and for a line that is none.
     """
     findings = findings or Findings()
-    images = images_by_stem(folder, files.images)
+    images = images_by_stem(folder, files.images, findings)
     labels = folder / files.annotations
     if not labels.is_dir():
         raise InputError(f"{labels}: no such folder; the label files are expected there")
@@ -45,7 +46,11 @@ def read_yolo(folder: Path, files: SplitFiles, names: list[str], findings: Findi
             )
     found = {_stem(path, labels): path for path in files_below(labels) if path.suffix == ".txt"}
     written = Alike(found)
-    return [_record(images[stem], _label_file(stem, labels, found, written), names, findings) for stem in stems]
+    records = []
+    for stem in stems:
+        with findings.as_defect("label file"):
+            records.append(_record(images[stem], _label_file(stem, labels, found, written), names, findings))
+    return records
 
 
 def _stem(path: Path, labels: Path) -> str:
@@ -95,11 +100,8 @@ def _record(image: str, path: Path, names: list[str], findings: Findings) -> Ima
     objects = []
     for number, values in lines:
         source = f"{path}, line {number}"
-        try:
+        with findings.as_defect("YOLO line"):
             objects.append(_object(values, source, names, rounding))
-        except InputError as error:
-            findings.defect("YOLO line", str(error))
-        else:
             if len(values) > 5:
                 findings.note("polygon or oriented box, whose bounding box was taken", source)
     return ImageRecord(image, None, tuple(objects), str(path))
@@ -150,7 +152,7 @@ def yolo_names(folder: Path, splits: list[SplitFiles], given: list[str] | None) 
         sources[str(data)] = read_yolo_names(data)
     sources |= {str(path): read_lines(path) for path in lists}
     (first, names), *others = sources.items()
-    check_distinct(names, f"{first}: class", "in it")
+    _check_distinct(names, first, "it")
     for other, its in others:
         for index, name in enumerate(its):
             if name in names and names.index(name) != index:
@@ -176,5 +178,11 @@ def read_yolo_names(path: Path) -> list[str]:
                 f"{path}: 'names' has {name!r} as class {index}; 'names' with a list of class names is expected, in quotes"
                 " where YAML would read a number, yes or no"
             )
-    check_distinct(names, f"{path}: class", "in 'names'")
+    names = [name.strip() for name in names]
+    _check_distinct(names, path, "'names'")
     return names
+
+
+def _check_distinct(names: list[str], source: str | Path, where: str) -> None:
+    for name in twice(names):
+        raise InputError(f"{source}: class {name!r} stands twice in {where}; each is expected once")

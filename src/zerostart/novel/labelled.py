@@ -8,6 +8,7 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.datasets.coco_file import CocoFile, read_coco_file
 from zerostart.datasets.files import spelled
+from zerostart.datasets.findings import Findings
 from zerostart.errors import InputError
 from zerostart.novel.additions import MOST_SHOTS
 from zerostart.novel.queries import Looks, match_objects
@@ -43,12 +44,14 @@ def _look_at(coco: CocoFile, path: Path, images: Path | None, model: Deimv2ForOb
 
 def _dictionary(coco: CocoFile, folder: Path, path: Path) -> dict:
     position = {category.id: index for index, category in enumerate(coco.categories)}
-    images = []
+    images, findings = [], Findings(collect=True)
     for image in coco.images:
         name = spelled(folder, image.file_name)
         if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such image, but {path} lists it; --images says where its images lie")
+            why = f"no such image, but {path} lists it; --images says where its images lie"
+            findings.error("image", f"{folder / name}: {why}")
         images.append({"id": image.id, "file_name": name, "width": image.width, "height": image.height})
+    findings.refuse(path)
     annotations = [
         {
             "id": index + 1,

@@ -11,13 +11,18 @@ from safetensors.torch import load_file, save_file
 from tiny_detector import same_state
 from torch import Tensor
 
+from zerostart.detector import coco
+from zerostart.detector.coco import COCO_CLASSES
 from zerostart.detector.model import build_detector, load_detector, save_detector
 from zerostart.detector.official.architecture import transformers_config
-from zerostart.detector.official.buffers import ANCHORS, FREQUENCIES, VALID
+from zerostart.detector.official.buffers import ANCHORS, FREQUENCIES, VALID, without_buffers
 from zerostart.detector.official.checkpoint import load_official, read_official_checkpoint, rename_weights
 from zerostart.detector.official.config import read_official_config
 from zerostart.detector.official.conversion import convert, settle
 from zerostart.detector.pieces import update_ema
+from zerostart.detector.variants import variant_config
+from zerostart.detector_training import run
+from zerostart.detector_training.run import load_training_params
 from zerostart.errors import InputError
 
 BUFFERS = re.compile(r"decoder\.anchors$|rope_embed\.periods$")
@@ -157,3 +162,57 @@ def test_a_folder_keeps_them_when_saved_again_and_none_may_be_lost(tmp_path):
         save_file({key: tensor for key, tensor in whole.items() if key != name}, path)
         with pytest.raises(InputError, match=f"tensor '{re.escape(name)}' is missing"):
             load_detector(tmp_path / "again", NAMES)
+
+
+def coco_weights(side=None):
+    """Of an Atto of the 80 classes by the names of `transformers`, random, with anchors that drifted as in a long training."""
+    torch.manual_seed(0)
+    config = variant_config("atto", list(COCO_CLASSES), coco.INPUT_SIZE["atto"], coco.QUERIES["atto"])
+    detector = build_detector(config)
+    stored, valid = anchors(side or coco.INPUT_SIZE["atto"], strides=(16, 32))
+    return detector, detector.state_dict() | rename_weights(
+        {"decoder.anchors": (1 + 1.65e-4) * stored, "decoder.valid_mask": valid}
+    )
+
+
+@torch.no_grad()
+def test_the_coco_detectors_of_tagging_and_retrieval_keep_their_anchors(monkeypatch):
+    plain, weights = coco_weights()
+    monkeypatch.setattr(coco, "read_official_checkpoint", lambda _: weights)
+    loaded = coco.load_official_detector("coco.pth").double()
+    pixels = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain.eval().double()
+    made = plain(pixel_values=pixels)
+    plain.config.anchor_image_size = None  # so that it asks for anchors
+    plain.model.generate_anchors = lambda *_, **__: (weights[ANCHORS].double(), weights[VALID])
+    expected = plain(pixel_values=pixels)
+    assert apart(loaded(pixel_values=pixels), expected) < 1e-6 < 1e-5 < apart(made, expected)
+    _, other = coco_weights(side=640)
+    monkeypatch.setattr(coco, "read_official_checkpoint", lambda _: other)
+    with pytest.raises(InputError, match="eval_spatial_size 640x640, but the configuration's is 320x320"):
+        coco.load_official_detector("coco.pth")
+
+
+def test_a_training_does_not_read_the_anchors_of_what_it_starts_from(tmp_path, monkeypatch):
+    """In training the official code makes them for each batch, and a new detector stores its own: `init` has no use for any."""
+    plain, weights = coco_weights()
+    starts = {"drifted": weights, "none": without_buffers(weights)}
+    params = load_training_params("pipelines/detector/params.yaml", "synthetic")
+    params = params.model_copy(update={"image_size": 320, "num_queries": 100, "variant": "atto", "init": "x.pth"})
+    states, losses = {}, {}
+    targets = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.2, 0.2]])}]
+    pixels = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(0))
+    for name, start in starts.items():
+        monkeypatch.setattr(run, "read_official_checkpoint", lambda _, start=start: start)
+        model = run.new_state(params, list(COCO_CLASSES), torch.device("cpu")).model
+        states[name] = model.state_dict()
+        torch.manual_seed(0)
+        losses[name] = model.train()(pixel_values=pixels, labels=targets).loss.item()
+    assert same_state(states["drifted"], states["none"]) and losses["drifted"] == losses["none"]
+    plain.config.official_buffers = True
+    kept = build_detector(plain.config)
+    kept.load_state_dict(weights, strict=True)  # as `convert` would keep them
+    seen = [kept.train()(pixel_values=pixels).logits]
+    kept.model.anchors += 1
+    seen.append(kept(pixel_values=pixels).logits)
+    assert torch.equal(*seen)

@@ -1,6 +1,7 @@
 """COCO files of type × severity: what is read, and one sentence for what is wrong."""
 
 import json
+import shutil
 
 import pytest
 
@@ -61,17 +62,25 @@ def test_bad_annotations(tmp_path, changes, message):
 
 @pytest.mark.parametrize("name", ["../other.jpg", "a/../../../x.jpg"])
 def test_a_photo_elsewhere(tmp_path, name):
-    write(tmp_path, images=[{"id": 7, "file_name": name}])
+    write(tmp_path)
+    (tmp_path / "train.json").write_text(
+        json.dumps({"images": [{"id": 7, "file_name": name}], "annotations": [], "categories": []})
+    )
     assert refusal(tmp_path).startswith(f"train.json, image 7: image 'images/{name}'; a path inside")
 
 
 def test_a_missing_file(tmp_path):
+    write(tmp_path)
+    (tmp_path / "train.json").unlink()
     assert refusal(tmp_path) == "train.json: no such file; annotations are expected there"
 
 
 def test_a_photo_or_an_id_that_is_there_twice_is_refused(tmp_path):
-    write(tmp_path, images=[{"id": 7, "file_name": "same.jpg"}])
-    message = "val.json, image 7: images/same.jpg is that of train.json, image 7 as well; each photo is expected once"
+    write(tmp_path)
+    shutil.copy(tmp_path / "train.json", tmp_path / "val.json")
+    message = "val.json, image 7: images/train.jpg is that of train.json, image 7 as well; each photo is expected once"
     assert refusal(tmp_path) == message
-    write(tmp_path, images=[{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}])
+    write(tmp_path)
+    twice = [{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}]
+    (tmp_path / "train.json").write_text(json.dumps({"images": twice, "annotations": [], "categories": []}))
     assert refusal(tmp_path) == "train.json: id 7 stands twice in 'images'; each is expected once"

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from PIL import Image
 
-from stages.retrieval.crops import apart
+from stages.retrieval.crops import apart, checked_photos
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
 from zerostart.retrieval.crops.photos import QUERY, RECORD, Photo, together
@@ -61,11 +62,13 @@ def test_no_picture_is_on_record_and_asks(tmp_path):
     photos = [Photo(name, name, "unknown", (), split=split) for name, split in (("a", RECORD), ("b", QUERY), ("c", QUERY))]
     digests = {"a": "1", "b": "1", "c": "2"}
     assert [photo.split for photo in together(photos, digests)] == [RECORD, RECORD, QUERY]
-    params = RetrievalParams.model_construct(layout="coco")
-    with pytest.raises(InputError, match=r"'a' \(split 'record'\) and 'b' \(split 'query'\) have the same pixels"):
-        apart(photos, digests, tmp_path, params)
-    assert [photo.split for photo in apart(photos, digests, tmp_path, RetrievalParams.model_construct(layout="zones"))] == [
-        RECORD,
-        RECORD,
-        QUERY,
-    ]
+    zones = RetrievalParams.model_construct(layout="zones")
+    assert [photo.split for photo in apart(photos, digests, zones)] == [RECORD, RECORD, QUERY]
+    (tmp_path / "images").mkdir()
+    for split, gray in (("train", 9), ("val", 9), ("test", 8)):
+        Image.new("L", (9, 9), gray).save(tmp_path / f"images/{split}.png")
+        content = {"images": [{"id": 1, "file_name": f"{split}.png"}], "annotations": [], "categories": []}
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    message = r"'images/train.png' \(split 'record'\) and 'images/val.png' \(split 'query'\) have the same pixels"
+    with pytest.raises(InputError, match=message):
+        checked_photos(tmp_path, RetrievalParams.model_construct(layout="coco"))

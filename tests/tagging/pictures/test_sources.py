@@ -55,6 +55,9 @@ def test_a_size_that_is_not_the_photos_is_refused(tmp_path):
     (item,) = read_real(SOURCE, tmp_path).items
     with pytest.raises(InputError, match=r"size 40×20 is annotated, but .*1\.png is 20×10"):
         item.read(None)
+    write(tmp_path, images=[image | {"width": 40} for image in COCO["images"]])
+    with pytest.raises(InputError, match=r"photos: 2 defects\n  picture \(2\): .*1\.png is 20×10.*2\.png is 20×10"):
+        list(clean(read_real(SOURCE, tmp_path).items, 64, [], {}, True))
 
 
 @pytest.mark.parametrize(("join", "labels"), [(True, ("blue", "red")), (False, ("blue",))])
@@ -69,3 +72,13 @@ def test_one_photo_in_two_folders_has_both_tags(tmp_path, join, labels):
     assert len(list(clean(items, 64, kept, left_out, join))) == 1
     assert kept[0].labels == labels
     assert reasons(left_out) == {"duplicate, tags joined" if join else "duplicate": 1}
+
+
+def test_a_photo_that_is_missing_is_not_called_unreadable(tmp_path):
+    write(tmp_path)
+    (tmp_path / "photos/1.png").write_bytes(b"")
+    (tmp_path / "tags.csv").write_text("1.png,red\n2.png,red\n3.png,blue\n")
+    items = read_real(RealSource(format="csv", path="photos", labels="tags.csv"), tmp_path).items
+    left_out = {}
+    assert len(list(clean(items, 64, [], left_out, True))) == 1
+    assert reasons(left_out) == {"unreadable": 1, "missing": 1}

@@ -12,6 +12,7 @@ from transformers import Deimv2ForObjectDetection
 
 from zerostart.detector.official.buffers import as_the_port_has_it, without_buffers
 from zerostart.errors import InputError
+from zerostart.records import first_bytes, stands_for_another
 from zerostart.weights import CLASS_HEADS, check_finite, copy_weights
 
 VIT = "model.conv_encoder.backbone."
@@ -102,9 +103,9 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
     except MemoryError:
         raise
     except Exception as error:  # torch raises many types for a damaged or foreign file
-        raise InputError(
-            f"{path}: not a readable .pth file of plain tensors ({_kind_of(path) or type(error).__name__})"
-        ) from None
+        start = first_bytes(path)
+        kind = (stands_for_another(start) or type(error).__name__) if start else "an empty file"
+        raise InputError(f"{path}: not a readable .pth file of plain tensors ({kind})") from None
     weights = _weights_of(checkpoint)
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise InputError(f"{path}: not an official DEIMv2 checkpoint, which has tensors by name in 'ema' ('module') or 'model'")
@@ -113,19 +114,6 @@ def read_official_checkpoint(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: not an official DEIMv2 checkpoint: no tensor's name starts with 'decoder.'")
     check_finite(weights, path)
     return rename_weights(weights)
-
-
-def _kind_of(path: Path) -> str | None:
-    """What a file that is no checkpoint is instead, where its first bytes tell it."""
-    with path.open("rb") as file:
-        start = file.read(200).lstrip().lower()
-    if not start:
-        return "it is empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS; `git lfs pull` fetches the file itself"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "it is a saved web page; the link behind it leads to the file"
-    return None
 
 
 def _without_wrappers(weights: dict[str, Tensor]) -> dict[str, Tensor]:

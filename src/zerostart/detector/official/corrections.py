@@ -40,7 +40,8 @@ class _WithoutRegisters(DINOv3ViTEmbeddings):
     def forward(self, pixel_values: Tensor, bool_masked_pos: None = None) -> Tensor:
         """The class token and the patches' (B×(1+N)×D) of images (B×3×H×W)."""
         patches = self.patch_embeddings(pixel_values).flatten(2).transpose(1, 2)
-        return torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        # By `shape`, which a tracer follows: `len` would be a constant of the exported graph.
+        return torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
 
 
 def _embed_initial_positions(model: Deimv2ForObjectDetection) -> None:

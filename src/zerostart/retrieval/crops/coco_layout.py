@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from zerostart.config import explain_problems
 from zerostart.datasets.coco_file import CocoAnnotation, read_coco_file
 from zerostart.datasets.files import check_inside, spelled
+from zerostart.datasets.findings import Findings
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.photos import QUERY, RECORD, Box, Damage, Photo, box_from, box_of, check_no_damage_twice
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN
@@ -18,45 +19,55 @@ _RINGS = TypeAdapter(list[list[float]])
 SPLITS = {"train": RECORD, "val": QUERY, "test": QUERY}
 
 
-def read_coco_photos(folder: Path) -> list[Photo]:
+def read_coco_photos(folder: Path, findings: Findings | None = None) -> list[Photo]:
     """All photos of the three files, in their order.
 
-    Raises InputError naming file and record for a missing or malformed file, an unknown image or category, a category
-    that is no damage type, a photo or an image id that is there twice, and a polygon with fewer than three points.
+    Raises InputError with everything that is wrong, by kind, or leaves it to `findings`: a missing or malformed file, what
+    :func:`read_coco_file` finds, a category that is no damage type, a photo that is there twice, and a polygon with fewer than
+    three points.
     """
+    found = Findings(collect=True) if findings is None else findings
     photos: dict[str, Photo] = {}
     for name in SPLITS:
-        for photo in _read_split(folder / f"{name}.json", folder, SPLITS[name]):
-            if photo.source in photos:
-                first = photos[photo.source].annotation
-                raise InputError(f"{photo.annotation}: {photo.source} is that of {first} as well; each photo is expected once")
-            photos[photo.source] = photo
+        with found.as_error("annotations"):
+            for photo in _read_split(folder / f"{name}.json", folder, SPLITS[name], found):
+                if photo.source in photos:
+                    what = f"{photo.source} is that of {photos[photo.source].annotation} as well; each photo is expected once"
+                    found.error("photo twice", f"{photo.annotation}: {what}")
+                photos.setdefault(photo.source, photo)
+    if findings is None:
+        found.refuse(folder)
     return list(photos.values())
 
 
-def _read_split(path: Path, folder: Path, split: str) -> list[Photo]:
-    coco = read_coco_file(path, sizes=False, boxes=False)
+def _read_split(path: Path, folder: Path, split: str, findings: Findings) -> list[Photo]:
+    coco = read_coco_file(path, sizes=False, boxes=False, findings=findings)
     categories = coco.names()
     damages: dict[int, list[Damage]] = {image.id: [] for image in coco.images}
     for index, annotation in enumerate(coco.annotations):
         where = coco.where(path, index)
-        damages[annotation.image_id].append(_damage(annotation, categories[annotation.category_id], where))
+        with findings.as_defect("category"):
+            severity, kind = _severity_and_type(categories[annotation.category_id], where)
+            with findings.as_defect("polygon or box"):
+                damages[annotation.image_id].append(Damage(kind, severity, _box(annotation, where)))
     photos = []
     for image in coco.images:
         where = f"{path}, image {image.id}"
-        check_no_damage_twice(damages[image.id], where)
+        with findings.as_defect("damage"):
+            check_no_damage_twice(damages[image.id], where)
         source = spelled(folder, f"images/{image.file_name}")
-        check_inside(source, folder, where)
-        photos.append(Photo(source, where, UNKNOWN, tuple(damages[image.id]), split=split, size=image.size))
+        with findings.as_defect("image path"):
+            check_inside(source, folder, where)
+            photos.append(Photo(source, where, UNKNOWN, tuple(damages[image.id]), split=split, size=image.size))
     return photos
 
 
-def _damage(annotation: CocoAnnotation, category: str, where: str) -> Damage:
+def _severity_and_type(category: str, where: str) -> tuple[str, str]:
     head, _, tail = category.partition("-")
     severity, kind = (head, tail) if head in SEVERITIES else (UNKNOWN, category)
     if kind not in DAMAGE_TYPES:
         raise InputError(f"{where}: category '{category}' is no damage type; {', '.join(DAMAGE_TYPES)} are known")
-    return Damage(kind, severity, _box(annotation, where))
+    return severity, kind
 
 
 def _box(annotation: CocoAnnotation, where: str) -> Box:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerostart.config import explain_problems
 from zerostart.datasets.files import read_content
+from zerostart.datasets.findings import Findings
 from zerostart.datasets.pictures import is_picture
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.photos import Box, Damage, Photo, box_from, box_of, check_no_damage_twice
@@ -42,42 +43,56 @@ class _LabelMe(BaseModel):
         return None if self.imageWidth is None or self.imageHeight is None else (self.imageWidth, self.imageHeight)
 
 
-def read_zone_photos(folder: Path) -> list[Photo]:
+def read_zone_photos(folder: Path, findings: Findings | None = None) -> list[Photo]:
     """All photos of a folder, by name.
 
-    Raises InputError naming the file for a name off the convention, a zone outside 1–10, a missing or malformed JSON
-    file, a label outside 1–9, a polygon with fewer than three points, an `ok` photo with damage and a `ko` photo without.
+    Raises InputError with everything that is wrong, by kind, or leaves it to `findings`: a name off the convention, a zone
+    outside 1–10, a missing or malformed JSON file, a label outside 1–9, a polygon with fewer than three points, an `ok` photo
+    with damage and a `ko` photo without.
     """
-    pictures = sorted(path for path in folder.iterdir() if is_picture(path))
-    return [_read_photo(path) for path in pictures]
+    found, photos = Findings(collect=True) if findings is None else findings, []
+    for path in sorted(path for path in folder.iterdir() if is_picture(path)):
+        with found.as_defect("name of a photo"):
+            name = _named(path)
+            kind = "labelDANO_modificado" if name["state"] == "ko" else "imageDANO_original"
+            annotation = path.with_name(f"{name['stem']}_{kind}.json")
+            with found.as_defect("LabelMe file"):
+                labelme = _read_labelme(annotation, path)
+                with found.as_defect("damage"):
+                    photos.append(_photo(path, name, annotation, labelme, found))
+    if findings is None:
+        found.refuse(folder)
+    return photos
 
 
-def _read_photo(path: Path) -> Photo:
+def _named(path: Path) -> re.Match:
     name = _NAME.fullmatch(path.name)
     if name is None:
         raise InputError(f"{path}: the file name is off the convention; {CONVENTION} is expected")
-    zone = int(name["zone"])
-    if zone not in ZONES:
-        raise InputError(f"{path}: zone {zone} found; 1 to {max(ZONES)} are expected")
-    kind = "labelDANO_modificado" if name["state"] == "ko" else "imageDANO_original"
-    annotation = path.with_name(f"{name['stem']}_{kind}.json")
+    if int(name["zone"]) not in ZONES:
+        raise InputError(f"{path}: zone {int(name['zone'])} found; 1 to {max(ZONES)} are expected")
+    return name
+
+
+def _photo(path: Path, name: re.Match, annotation: Path, labelme: _LabelMe, findings: Findings) -> Photo:
     damages, ignored = [], []
-    labelme = _read_labelme(annotation, path)
     for index, shape in enumerate(labelme.shapes, 1):
         where = f"{annotation}, shape {index}"
         if shape.label not in {str(label) for label in (*LABELS, IGNORED_LABEL)}:
-            raise InputError(f"{where}: label '{shape.label}' found; 1 to {IGNORED_LABEL} are expected")
-        box = _box(shape, where)
-        if int(shape.label) == IGNORED_LABEL:
-            ignored.append(box)
-        else:
-            damages.append(Damage(LABELS[int(shape.label)], UNKNOWN, box))
-    if name["state"] == "ko" and not damages and not ignored:
+            findings.defect("label", f"{where}: label '{shape.label}' found; 1 to {IGNORED_LABEL} are expected")
+            continue
+        with findings.as_defect("shape"):
+            box = _box(shape, where)
+            if int(shape.label) == IGNORED_LABEL:
+                ignored.append(box)
+            else:
+                damages.append(Damage(LABELS[int(shape.label)], UNKNOWN, box))
+    if name["state"] == "ko" and not labelme.shapes:
         raise InputError(f"{annotation}: no polygon found; a 'ko' photo is expected to have at least one")
     check_no_damage_twice(damages, str(annotation))
     if damages and name["state"] == "ok":
         raise InputError(f"{annotation}: {len(damages)} damage polygon(s) found; none is expected beside an 'ok' photo")
-    return Photo(path.name, str(annotation), ZONES[zone], tuple(damages), tuple(ignored), size=labelme.size)
+    return Photo(path.name, str(annotation), ZONES[int(name["zone"])], tuple(damages), tuple(ignored), size=labelme.size)
 
 
 def _box(shape: _Shape, where: str) -> Box:

@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_files import pixels_sha256
+from zerostart.errors import InputError
 from zerostart.tagging.pictures.decoding import UnreadableError
 from zerostart.tagging.pictures.sources import Item
 from zerostart.tagging.pictures.store import SPLITS
@@ -23,14 +26,20 @@ def clean(items: list[Item], longest: int, kept: list[Item], left_out: dict[str,
 
     left_out: name -> reason. Of two pictures with the same pixels the first in `items` stays; join_tags: with the tags of both,
     as one photo in two folders is the usual way to say that it shows both. Exhaust the iterator before reading `kept`.
+
+    Raises InputError, at the end, with all pictures that contradict their annotation.
     """
     first: dict[str, int] = {}
+    findings = Findings(collect=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(items), AHEAD):
             chunk = items[start : start + AHEAD]
             for item, image in zip(chunk, pool.map(lambda item: _read(item, longest), chunk), strict=True):
                 if isinstance(image, UnreadableError):
                     left_out[item.name] = str(image)
+                    continue
+                if isinstance(image, InputError):
+                    findings.defect("picture", str(image))
                     continue
                 index = first.setdefault(pixels_sha256(image), len(kept))
                 if index == len(kept):
@@ -40,6 +49,7 @@ def clean(items: list[Item], longest: int, kept: list[Item], left_out: dict[str,
                 left_out[item.name] = _the_same(kept[index], item, join_tags)
                 if join_tags:
                     kept[index] = _joined(kept[index], item)
+    findings.refuse(Path(items[0].name).parent if items else Path())
 
 
 def _the_same(first: Item, item: Item, join_tags: bool) -> str:
@@ -56,10 +66,10 @@ def _joined(first: Item, item: Item) -> Item:
     return replace(first, labels=tuple(dict.fromkeys((*first.labels, *item.labels))), areas=areas)
 
 
-def _read(item: Item, longest: int) -> np.ndarray | UnreadableError:
+def _read(item: Item, longest: int) -> np.ndarray | InputError:
     try:
         return item.read(longest)
-    except UnreadableError as error:
+    except InputError as error:
         return error
 
 
@@ -109,4 +119,6 @@ def reasons(left_out: dict[str, str]) -> dict[str, int]:
 def _kind(reason: str) -> str:
     if reason.startswith(JOINED):
         return "duplicate, tags joined"
-    return "duplicate" if reason.startswith("the same") else "unreadable"
+    if reason.startswith("the same"):
+        return "duplicate"
+    return "missing" if reason.startswith("no such image") else "unreadable"

@@ -14,6 +14,7 @@ from torchvision.datasets import CIFAR10
 
 from zerostart.datasets.coco_file import read_coco_file
 from zerostart.datasets.files import check_inside, pictures_below, read_text, spelled
+from zerostart.datasets.findings import Findings
 from zerostart.datasets.pictures import SUFFIXES
 from zerostart.errors import InputError
 from zerostart.records import check_regular
@@ -163,28 +164,31 @@ def _csv(labels: Path, folder: Path, root: Path) -> Source:
         rows = list(csv.reader(read_text(labels, "labels are expected there").splitlines()))
     except csv.Error as error:
         raise InputError(f"{labels}: not a readable CSV file ({error})") from None
-    items = []
+    items, findings = [], Findings(collect=True)
     lines: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if not row or (number == 1 and row[0] == "file"):
             continue
         if len(row) < 2:
-            raise InputError(f"{labels}, line {number}: '{row[0]}' has no tag column; `file,tag,tag…` is expected")
-        if row[0] in lines:
-            raise InputError(
-                f"{labels}, lines {lines[row[0]]} and {number}: '{row[0]}' twice; one line per photo, `file,tag,tag…`,"
-                " is expected"
-            )
-        lines[row[0]] = number
-        name = spelled(folder, row[0])
-        check_inside(name, folder, f"{labels}, line {number}")
-        tags = tuple(dict.fromkeys(tag.strip() for tag in row[1:] if tag.strip()))
-        items.append(_file(folder / name, root, tags))
+            why = "has no tag column; `file,tag,tag…` is expected"
+            findings.defect("line without a tag column", f"{labels}, line {number}: '{row[0]}' {why}")
+        elif row[0] in lines:
+            why = "twice; one line per photo, `file,tag,tag…`, is expected"
+            findings.defect("photo twice", f"{labels}, lines {lines[row[0]]} and {number}: '{row[0]}' {why}")
+        else:
+            lines[row[0]] = number
+            name = spelled(folder, row[0])
+            with findings.as_defect("photo's path"):
+                check_inside(name, folder, f"{labels}, line {number}")
+                tags = tuple(dict.fromkeys(tag.strip() for tag in row[1:] if tag.strip()))
+                items.append(_file(folder / name, root, tags))
+    findings.refuse(labels)
     return Source(labels.relative_to(root).as_posix(), _first_seen(items), items)
 
 
 def _coco(labels: Path, folder: Path, root: Path) -> Source:
-    coco = read_coco_file(labels)
+    findings = Findings(collect=True)
+    coco = read_coco_file(labels, findings=findings)
     names = coco.names()
     boxes: dict[int, dict[str, float]] = {image.id: {} for image in coco.images}
     pixels = {image.id: image.width * image.height for image in coco.images}
@@ -192,14 +196,14 @@ def _coco(labels: Path, folder: Path, root: Path) -> Source:
         name, image = names[item.category_id], item.image_id
         share = item.bbox[2] * item.bbox[3] / pixels[image] if pixels[image] > 0 else math.nan
         if not 0 < share <= MOST_SHARE:
-            raise InputError(
-                f"{coco.where(labels, index)}: its bbox covers {share:.3g} of the picture; more than 0 and at most the whole"
-                " are expected"
-            )
+            why = f"its bbox covers {share:.3g} of the picture; more than 0 and at most the whole are expected"
+            findings.defect("annotations.bbox", f"{coco.where(labels, index)}: {why}")
         boxes[image][name] = max(share, boxes[image].get(name, 0.0))
     items = []
     for image in sorted(coco.images, key=lambda image: image.file_name):
         name, areas = spelled(folder, image.file_name), boxes[image.id]
-        check_inside(name, folder, f"{labels}, image {image.id}")
-        items.append(_file(folder / name, root, tuple(areas), areas=areas, size=image.size))
+        with findings.as_defect("image path"):
+            check_inside(name, folder, f"{labels}, image {image.id}")
+            items.append(_file(folder / name, root, tuple(areas), areas=areas, size=image.size))
+    findings.refuse(labels)
     return Source(labels.relative_to(root).as_posix(), tuple(names.values()), items)
