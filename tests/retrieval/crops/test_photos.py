@@ -7,7 +7,7 @@ import pytest
 from stages.retrieval.crops import apart
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Photo, together
+from zerostart.retrieval.crops.photos import RECORD, TEST, Photo, together
 from zerostart.retrieval.crops.zone_layout import read_zone_photos
 from zerostart.retrieval.params import RetrievalParams
 
@@ -58,14 +58,14 @@ def test_boxes_without_polygons_are_taken(tmp_path):
 
 
 def test_no_picture_is_on_record_and_asks(tmp_path):
-    photos = [Photo(name, name, "unknown", (), split=split) for name, split in (("a", RECORD), ("b", QUERY), ("c", QUERY))]
+    photos = [Photo(name, name, "unknown", (), split=split) for name, split in (("a", RECORD), ("b", TEST), ("c", TEST))]
     digests = {"a": "1", "b": "1", "c": "2"}
-    assert [photo.split for photo in together(photos, digests)] == [RECORD, RECORD, QUERY]
+    assert [photo.split for photo in together(photos, digests)] == [RECORD, RECORD, TEST]
     params = RetrievalParams.model_construct(layout="coco")
-    with pytest.raises(InputError, match=r"'a' \(split 'record'\) and 'b' \(split 'query'\) have the same pixels"):
+    with pytest.raises(InputError, match=r"'a' \(split 'record'\) and 'b' \(split 'test'\) have the same pixels"):
         apart(photos, digests, tmp_path, params)
     assert [photo.split for photo in apart(photos, digests, tmp_path, RetrievalParams.model_construct(layout="zones"))] == [
         RECORD,
         RECORD,
-        QUERY,
+        TEST,
     ]

@@ -77,6 +77,18 @@ def size_only(cases: Cases, record: np.ndarray, queries: np.ndarray, params: Val
     return _picture_report(-apart - 1e-9 * ties, cases, record, queries, params, seed)
 
 
+CHOSEN_BY = ("coverage_damaged", "coverage_clean", "mAP")
+
+
+def chosen_on(reports: dict[str, Report]) -> str:
+    """The strategy with the highest mean of CHOSEN_BY (of those that there are); of equal ones the first."""
+
+    def worth(report: Report) -> float:
+        return float(np.mean([report[name].value for name in CHOSEN_BY if name in report]))
+
+    return max(reports, key=lambda strategy: worth(reports[strategy]))
+
+
 def graph_recall(index: CaseIndex, queries: np.ndarray, k: int = 10) -> float:
     """Share of the k truly nearest cases that the index finds, unfiltered."""
     k = min(k, len(index.cases))
