@@ -34,13 +34,10 @@ def main() -> str:
             seen = load_looks(looks / name, vocabulary.settings["regions"])
             seen = with_new_labels(seen, card, Path("data/raw") / dataset) if name == OWN else seen
             judged[name] = judge_added(seen, additions, vocabulary, encoder)
-    classes = {
-        name: {where: found[name]._asdict() for where, found in judged.items() if name in found} for name in additions.new
-    }
-    write_json(f"metrics/added_{dataset}.json", {"new": len(additions.new), "classes": {k: v for k, v in classes.items() if v}})
-    unjudged = [name for name, found in classes.items() if not found]
-    said = [f"{where}: {table(found)}" for where, found in judged.items() if found]
-    if unjudged:
+    found = {where: {name: one._asdict() for name, one in by_name.items()} for where, by_name in judged.items() if by_name}
+    write_json(f"metrics/added_{dataset}.json", found)
+    said = [f"{where}: {table(by_name)}" for where, by_name in judged.items() if by_name]
+    if unjudged := [name for name in additions.new if not any(name in by_name for by_name in judged.values())]:
         said.append(f"no labels of {', '.join(unjudged)}")
     return f"metrics/added_{dataset}.json: " + ("\n".join(said) or "no new class in the card")
 
