@@ -21,6 +21,7 @@ from zerostart.retrieval.judging.near_duplicates import ALIKE, with_twin
 from zerostart.retrieval.judging.sheets import Tile, draw_sheet
 from zerostart.retrieval.judging.validation import (
     Cases,
+    by_chance,
     chosen_on,
     graph_recall,
     judge,
@@ -75,6 +76,8 @@ def main() -> str:
             **values,
             **extra,
             "interval": {name: {"low": low, "high": high} for name, (_, low, high) in reports[params.mix.strategy].items()},
+            "by_chance": by_chance(cases, record, queries, params.validation.k),
+            "crops": {"record": len(record), "val": len(val), "test": len(queries)},
             "val": {strategy: {name: found.value for name, found in report.items()} for strategy, report in on_val.items()},
             "chosen_on_val": best,
             "near_duplicates": {

@@ -6,7 +6,15 @@ from retrieval_samples import case, cases_table, damaged, load, make_index, unit
 
 from zerostart.retrieval.judging import validation
 from zerostart.retrieval.judging.quality import Estimate
-from zerostart.retrieval.judging.validation import chosen_on, graph_recall, judge, read_cases, respected_filters, size_only
+from zerostart.retrieval.judging.validation import (
+    by_chance,
+    chosen_on,
+    graph_recall,
+    judge,
+    read_cases,
+    respected_filters,
+    size_only,
+)
 
 PARAMS = load().validation.model_copy(update={"k": 2, "bootstrap_samples": 100})
 # On record: two dents, a crack, two clean ones; the queries are a dent with a crack, and a clean crop.
@@ -59,6 +67,14 @@ def test_the_size_of_a_crop_alone():
     assert control["coverage_damaged"].value == control["coverage_clean"].value == 1
     same = size_only(read_cases(cases_table(ROWS)), RECORD, QUERIES, PARAMS, 0)
     assert min(same["coverage_damaged"].value, same["coverage_clean"].value) < 1
+
+
+def test_what_chance_reaches():
+    """Three of five on record are damaged, and all three share a type with the dented, cracked query; of the two pictures
+    that its context may find one is its own, and one of them is drawn: 1/2."""
+    found = by_chance(read_cases(cases_table(ROWS)), RECORD, QUERIES, 1)
+    assert found == pytest.approx({"coverage_damaged": 0.6, "coverage_clean": 0.4, "precision": 0.6, "text_recall": 0.5})
+    assert by_chance(read_cases(cases_table(ROWS)), RECORD, QUERIES, 2)["text_recall"] == pytest.approx(1)
 
 
 def test_val_chooses_the_highest_mean_of_damaged_clean_and_map():
