@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from zerostart.errors import InputError
 from zerostart.novel.average_precision import NovelJudge
 from zerostart.novel.intervals import estimate, holm
 from zerostart.novel.texts import BagOfWords, understood, unknown_words
@@ -79,6 +80,11 @@ def test_an_estimate_covers_seeds_kinds_and_images():
     # Only the kinds differ: the error of a mean of six of them (population deviation, as a bootstrap has it).
     assert found.error == pytest.approx(kinds.std() / np.sqrt(6), rel=0.15)
     assert found.low < found.value < found.high
+
+
+def test_one_division_has_no_interval():
+    with pytest.raises(InputError, match=r"1 kind\(s\) or division\(s\) to judge; at least 2"):
+        estimate(np.zeros((5, 1, 10)))
 
 
 def test_holm_by_hand():

@@ -79,7 +79,7 @@ def size_only(cases: Cases, record: np.ndarray, queries: np.ndarray, params: Val
 
 
 def by_chance(cases: Cases, record: np.ndarray, queries: np.ndarray, k: int) -> dict[str, float]:
-    """What results in random order would reach: the coverages, precision and text_recall of :func:`judge`, where there are any."""
+    """What results in random order would reach of the coverages, precision and text_recall of :func:`judge`."""
     damaged, share = cases.damaged[queries], float(cases.damaged[record].mean())
     found = {"coverage_clean": 1 - share} if not damaged.all() else {}
     if not damaged.any():
