@@ -60,8 +60,8 @@ def check(pipeline: str, dataset: str | None) -> str:
             load_kinds(purpose)
         if has_facts(card.name) and len(card.classes) < 3:
             raise InputError(
-                f"data/captions/facts.yaml: the {len(card.classes)} classes of {card.name} make {len(card.classes) // 2} division"
-                f" with two of them held out; at least 2 are expected for an interval (without facts nothing is judged)"
+                f"data/captions/facts.yaml: the {len(card.classes)} classes of {card.name} make {len(card.classes) // 2}"
+                f" division with two of them held out; at least 2 are expected for an interval (without facts nothing is judged)"
             )
         return "parameters, card, kinds of mark"
     params = load_params()
