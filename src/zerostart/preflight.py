@@ -61,7 +61,7 @@ def check(pipeline: str, dataset: str | None) -> str:
         if has_facts(card.name) and len(card.classes) < 3:
             raise InputError(
                 f"data/captions/facts.yaml: the {len(card.classes)} classes of {card.name} make {len(card.classes) // 2}"
-                f" division with two of them held out; at least 2 are expected for an interval (without facts nothing is judged)"
+                f" division with two of them held out; at least 2 are expected for an interval"
             )
         return "parameters, card, kinds of mark"
     params = load_params()
