@@ -14,6 +14,7 @@ from zerostart.novel.described import class_facts, join, read_described, remarks
 from zerostart.novel.fingerprint import fingerprint
 from zerostart.novel.material import load_school, load_seen
 from zerostart.novel.params import load_novel_params
+from zerostart.novel.queries import load_looks
 from zerostart.novel.rows import learn, save_vocabulary
 from zerostart.outputs import stage_folder
 
@@ -30,7 +31,7 @@ def main() -> str:
         print(line)
     school, classes = joined.school, list(card.classes)
     detector = fingerprint(load_detector(f"data/baselines/{dataset}", classes))
-    vocabulary = learn(school, known, classes, params, detector)
+    vocabulary = learn(school, known, load_looks(data / "looks/school", params.regions), classes, params, detector)
     with stage_folder(f"models/vocabulary/{dataset}") as folder:
         save_vocabulary(vocabulary, folder)
     own = f" and {joined.seen} described objects of its own" if joined.seen else ""

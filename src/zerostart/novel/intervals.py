@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zerostart.errors import InputError
 from zerostart.metrics.resampling import LEVEL
 
 POWER = 1.959964 + 0.841621
@@ -45,13 +44,8 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: np.ndarray, seed: int = 0) -> Estimate:
-    """values: S×K×(1+B), of S seeds and K kinds on the test images and on B resamples of them; NaN without an object.
-
-    Raises InputError for fewer than two kinds (or divisions): how they differ cannot be seen in one.
-    """
+    """values: S×K×(1+B), of S seeds and K kinds on the test images and on B resamples of them; NaN without an object."""
     seeds, kinds, columns = values.shape
-    if kinds < 2:
-        raise InputError(f"{kinds} kind(s) or division(s) to judge; at least 2 are expected for an interval")
     rng = np.random.default_rng(seed)
     drawn = []
     for column in range(1, columns):
