@@ -73,10 +73,12 @@ ablation: $(INSTALLED)
 	@python -m zerostart.preflight ablation $(DATASET)
 	dvc repro pipelines/ablation/dvc.yaml:report@$(DATASET)
 
-# Marks that nobody was shown, named by sentences; then the vocabulary that `python -m zerostart.classes` needs.
+# The vocabulary that `python -m zerostart.classes` needs; then marks and classes that nobody was shown, named by sentences, where facts
+# of the classes are written down: without them nothing can be judged.
 novel: $(INSTALLED)
 	@python -m zerostart.preflight novel $(DATASET)
-	dvc repro pipelines/novel/dvc.yaml:evaluate@$(DATASET) pipelines/novel/dvc.yaml:vocabulary@$(DATASET) \
+	dvc repro pipelines/novel/dvc.yaml:vocabulary@$(DATASET) \
+	  $(if $(shell grep -x '  $(DATASET):' data/captions/facts.yaml),pipelines/novel/dvc.yaml:evaluate@$(DATASET)) \
 	  $(if $(filter synthetic,$(DATASET)),pipelines/novel/dvc.yaml:found pipelines/novel/dvc.yaml:choose)
 
 # Image tags on the drawn domains, or on DATASET; a killed training goes on where it was.

@@ -42,6 +42,13 @@ def test_a_class_is_added_listed_and_removed(root, capsys):
     assert texts(root) == [CARD, f"{PROMPTS}ignore:\n  - a thick bright line\n"]
 
 
+def test_without_a_vocabulary_the_command_that_learns_it_is_named(root):
+    shutil.rmtree(root / "models")
+    with pytest.raises(InputError, match=r"models/vocabulary/parts: no such folder; `make novel DATASET=parts` learns"):
+        run(root, "add", "rust", "--text", "a brown spot")
+    assert texts(root) == [CARD, PROMPTS]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from zerostart import preflight
 from zerostart.errors import InputError
@@ -50,6 +51,14 @@ def replace(name, old, new):
 @pytest.mark.parametrize("arguments", [(), ("params",), ("ablation",), ("novel",), ("retrieval",), ("tagging", "toolbox")])
 def test_the_repository_s_own_files_are_right(checkout, monkeypatch, arguments):
     assert run(monkeypatch, *arguments).startswith("checked: parameters")
+
+
+def test_two_classes_with_facts_make_one_division_and_no_interval(checkout, monkeypatch):
+    path = Path("data/datasets/synthetic.yaml")
+    card = yaml.safe_load(path.read_text()) | {"classes": ["fracture", "scratch"], "critical": ["fracture"]}
+    path.write_text(yaml.safe_dump(card))
+    with pytest.raises(InputError, match="2 classes of synthetic make 1 division"):
+        run(monkeypatch, "novel")
 
 
 WRONG = {

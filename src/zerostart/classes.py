@@ -18,7 +18,7 @@ from zerostart.errors import InputError, run_stage
 from zerostart.language.text_encoders import TextEncoder, load_text_encoder
 from zerostart.novel.additions import add_class, ignore, load_additions, remove_class
 from zerostart.novel.fingerprint import fingerprint
-from zerostart.novel.judged_classes import judged_classes
+from zerostart.novel.judged_classes import judge_added, table
 from zerostart.novel.labelled import look_at_labelled, shots_of
 from zerostart.novel.repair import repair, report
 from zerostart.novel.rows import SavedVocabulary, load_vocabulary
@@ -78,8 +78,10 @@ def _judge(args: argparse.Namespace) -> str:
     if not additions.new:
         raise InputError(f"{args.to} has no new class; `python -m zerostart.classes add` adds one")
     labelled = look_at_labelled(args.file, args.images, _detector(args.to, vocabulary), vocabulary.settings["regions"])
-    encoder = load_text_encoder(vocabulary.settings["text_encoder"])
-    return judged_classes(labelled, additions, vocabulary, encoder, str(args.file))
+    judged = judge_added(labelled.looks, additions, vocabulary, load_text_encoder(vocabulary.settings["text_encoder"]))
+    if not judged:
+        raise InputError(f"{args.file}: has no box of a new class ({', '.join(additions.new)}); such boxes are expected")
+    return table(judged)
 
 
 def _list(args: argparse.Namespace) -> str:
@@ -95,7 +97,10 @@ def _remove(args: argparse.Namespace) -> str:
 
 
 def _vocabulary(dataset: str) -> SavedVocabulary:
-    return load_vocabulary(Path("models/vocabulary") / dataset)
+    folder = Path("models/vocabulary") / dataset
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; `make novel DATASET={dataset}` learns the vocabulary that sentences need")
+    return load_vocabulary(folder)
 
 
 def _detector(dataset: str, vocabulary: SavedVocabulary) -> Deimv2ForObjectDetection:

@@ -18,7 +18,7 @@ from zerostart.detector.baselines import find_baseline, write_baseline
 from zerostart.errors import InputError, run_stage
 from zerostart.language.prompts import expand_prompts, load_prompts
 from zerostart.language.text_encoders import class_embeddings, load_text_encoder
-from zerostart.novel.kinds import PURPOSES, load_kinds
+from zerostart.novel.kinds import PURPOSES, has_facts, load_kinds
 from zerostart.novel.params import load_novel_params, of_dataset
 from zerostart.params import Params, load_params
 from zerostart.retrieval.contexts import load_words
@@ -58,6 +58,11 @@ def check(pipeline: str, dataset: str | None) -> str:
         of_dataset(load_novel_params(), card.name)
         for purpose in PURPOSES:
             load_kinds(purpose)
+        if has_facts(card.name) and len(card.classes) < 3:
+            raise InputError(
+                f"data/captions/facts.yaml: the {len(card.classes)} classes of {card.name} make {len(card.classes) // 2}"
+                f" division with two of them held out; at least 2 are expected for an interval"
+            )
         return "parameters, card, kinds of mark"
     params = load_params()
     if pipeline == "params":

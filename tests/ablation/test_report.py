@@ -48,10 +48,10 @@ def test_the_interval_covers_the_choice_of_the_seeds():
 
 
 def test_text_must_beat_every_control():
-    assert verdict(cells(text_descriptive=0.54), BASELINE).startswith("Text beats all of its 4 controls, the closest (")
+    assert verdict(cells(text_descriptive=0.54), BASELINE).startswith("Text beats all of its 3 controls, the closest (")
     said = verdict(cells(text_descriptive=0.54, one_hot=0.54), BASELINE)
     assert said.startswith("Difference to a no-text head: +0.0")
-    assert "of its 4 controls text beats shuffled, no_text, affine." in said
+    assert "of its 3 controls text beats shuffled, no_text." in said
 
 
 def test_no_difference_is_said():
@@ -61,9 +61,15 @@ def test_no_difference_is_said():
 
 
 def test_a_text_below_its_controls_is_said():
-    assert "; text is below shuffled, one_hot, no_text, affine; of its 4 controls text beats none" in verdict(
+    assert "; text is below shuffled, one_hot, no_text; of its 3 controls text beats none" in verdict(
         cells(text_descriptive=0.5), BASELINE
     )
+
+
+def test_an_arm_that_cannot_change_a_ranking_is_no_control():
+    """`affine` far below the text and everything else above it: nothing is beaten."""
+    said = verdict(cells(affine=0.4, text_descriptive=0.5), BASELINE)
+    assert "affine" not in said and "of its 3 controls text beats none" in said
 
 
 def test_rows_and_markdown():

@@ -78,6 +78,13 @@ def test_tokens_ignore_case_marks_and_plurals():
     assert tokens("Two thin LINES, glass-like.") == ["two", "thin", "line", "glass", "like"]
 
 
+def test_one_kind_is_no_test(tmp_path):
+    (tmp_path / "facts.yaml").write_text("kinds: {spot: {form: spot}}\n")
+    (tmp_path / "kinds.yaml").write_text("test: {spot: {plain: a dot}}\n")
+    with pytest.raises(InputError, match="test names 1 kinds; at least 2 are expected"):
+        load_kinds("test", tmp_path)
+
+
 def test_no_template_writes_what_people_wrote():
     words, rng = load_words("en"), np.random.default_rng(0)
     described = load_prompts("data/prompts/synthetic.yaml").descriptions

@@ -5,6 +5,10 @@ import pytest
 
 from zerostart.novel.average_precision import NovelJudge
 from zerostart.novel.intervals import estimate, holm
+from zerostart.novel.material import School, Seen
+from zerostart.novel.params import load_novel_params
+from zerostart.novel.queries import Looks
+from zerostart.novel.rows import learn
 from zerostart.novel.texts import BagOfWords, understood, unknown_words
 from zerostart.novel.vocabulary import Moments, Sums, fit_vocabulary, named_rows, novel_scores, row_scores, whitening
 
@@ -91,6 +95,21 @@ def test_a_bag_knows_the_words_of_the_captions_only():
     rows = bag(["dark lines", "nothing known"])
     assert rows[0] @ bag(["a dark line"])[0] > 0.9
     assert not rows[1].any()
+
+
+def test_scores_are_standardised_over_the_queries_of_the_school():
+    """Whatever the sentence: mean 0 and deviation 1 over the school's queries that may be objects."""
+    rng = np.random.default_rng(0)
+    nothing = np.zeros((0, 1))
+    marks = rng.standard_normal((40, 3))
+    school = School(marks, [], nothing, rng.standard_normal((40, 2, 5)), [], nothing, marks, nothing, 1.0)
+    logits = np.where(rng.random((6, 4, 1)) < 0.5, 3.0, -9.0)
+    seen = Looks(rng.standard_normal((6, 4, 3)) * 2 + 1, logits, np.zeros((6, 4, 4)), {})
+    known = Seen(seen, logits[..., 0], rng.standard_normal((9, 3)), np.arange(9) % 2, np.zeros((9, 2)))
+    vocabulary = learn(school, known, seen, ["a", "b"], load_novel_params(), "detector")
+    row, offset = vocabulary.row(rng.standard_normal((2, 5)))
+    z = (seen.features @ row + offset)[logits[..., 0] > 0]
+    assert z.mean() == pytest.approx(0, abs=1e-9) and z.std() == pytest.approx(1)
 
 
 def test_what_was_understood_and_what_not():

@@ -163,4 +163,4 @@ def test_every_parameter_of_novel_belongs_to_a_stage():
 
 
 def novel_parameters(stage: dict) -> set[str]:
-    return {key.split(".")[0] for entry in stage["params"] for keys in entry.values() for key in keys}
+    return {key.split(".")[0] for entry in stage.get("params", []) for keys in entry.values() for key in keys}

@@ -91,9 +91,10 @@ def test_crops_are_the_pixels_of_their_source(done):
 
 def test_no_photo_is_on_record_and_a_query(done):
     rows = read_table(done / "data/retrieval/crops/crops.parquet", "crops").to_pylist()
-    record, queries = ({row["source"] for row in rows if row["split"] == split} for split in ("record", "query"))
-    assert queries and not record & queries
-    assert abs(len(queries) / len(record | queries) - 0.25) < 0.06
+    record, val, test = ({row["source"] for row in rows if row["split"] == split} for split in ("record", "val", "test"))
+    assert not record & val and not record & test and not val & test
+    photos = len(record | val | test)
+    assert abs(len(test) / photos - 0.25) < 0.06 and abs(len(val) / photos - 0.15) < 0.06
 
 
 def test_metrics_respect_filters_and_have_intervals(done):
@@ -101,6 +102,9 @@ def test_metrics_respect_filters_and_have_intervals(done):
     assert metrics["filters_respected"] == 1 and metrics["hnsw_recall_at_10"] >= 0.95
     for name, bounds in metrics["interval"].items():
         assert bounds["low"] <= metrics[name] <= bounds["high"], name
+    assert metrics["chosen_on_val"] in metrics["val"] and set(metrics["val"]) == {"average", "weighted", "image", "text"}
+    twins = metrics["near_duplicates"]
+    assert 0 <= twins["with_a_twin"] <= twins["photos"] == 10 and twins["cosine"] == 0.65
 
 
 def test_twice_the_same_bytes(done):
@@ -201,7 +205,7 @@ def test_stages_need_what_stages_before_them_write(tmp_path):
     [
         ({"layout": "voc"}, "parameter 'layout' is 'voc': input should be 'zones' or 'coco'"),
         ({"colour": 1}, "unknown parameter 'colour'"),
-        ({"query_share": 1}, "parameter 'query_share' is 1: input should be less than 1"),
+        ({"test_share": 1}, "parameter 'test_share' is 1: input should be less than 0.5"),
     ],
 )
 def test_bad_parameters(tmp_path, changes, message):

@@ -126,7 +126,13 @@ def test_metrics_hold_what_the_report_needs(finished):
     change = metrics["adaptation"]["real"]["subset_accuracy"]["value"]
     before, after = (metrics["whole"]["real"][engine]["subset_accuracy"] for engine in ("standard", "hd"))
     assert change == pytest.approx(after - before, abs=2e-6)
-    assert metrics["verdict"].startswith("Photos: ")
+    assert metrics["verdict"].startswith("Photos: mAP ")
+    suited = metrics["suited_thresholds"]
+    for engine, home in (("standard", "academic"), ("hd", "real")):  # chosen on this val already
+        assert suited["whole"][home][engine] == metrics["whole"][home][engine]
+    # What no threshold has a part in is the same at any thresholds.
+    for domain, changes in metrics["adaptation"].items():
+        assert suited["adaptation"][domain]["mAP"] == changes["mAP"]
 
 
 def test_the_engines_stay_frozen(finished):

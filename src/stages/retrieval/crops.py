@@ -68,13 +68,13 @@ def checked_photos(folder: Path, params: RetrievalParams) -> tuple[list[Photo], 
 
 
 def read_photos(folder: Path, params: RetrievalParams, findings: Findings) -> list[Photo]:
-    """The photos of the data set in the layout of the parameters, divided into record and queries."""
+    """The photos of the data set in the layout of the parameters, divided into record, val and test."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the photos of '{params.dataset}' are expected there")
     if params.layout == "coco":
         return read_coco_photos(folder, findings)
     photos = read_zone_photos(folder, findings)
-    return hold_out(photos, params.query_share, params.seed)
+    return hold_out(photos, params.val_share, params.test_share, params.seed)
 
 
 def apart(photos: list[Photo], digests: Mapping[str, str], params: RetrievalParams) -> list[Photo]:

@@ -1,4 +1,7 @@
-"""validate: query photos ask, the photos on record answer; by mixing strategy, with intervals over the query photos."""
+"""validate: held-out photos ask, those on record answer; val chooses the mixing strategy, test judges.
+
+Intervals are over the photos of test.
+"""
 
 from pathlib import Path
 
@@ -8,13 +11,24 @@ import torch
 from zerostart.errors import InputError, run_stage
 from zerostart.outputs import output_file, write_jpeg, write_json, write_records
 from zerostart.retrieval.crops.files import open_crops
-from zerostart.retrieval.crops.photos import QUERY, RECORD
+from zerostart.retrieval.crops.photos import RECORD, TEST, VAL
+from zerostart.retrieval.embedding.backbone import load_backbone
 from zerostart.retrieval.embedding.embedders import load_embedder
 from zerostart.retrieval.embedding.files import read_embeddings
 from zerostart.retrieval.embedding.mixing import STRATEGIES, mix
 from zerostart.retrieval.index.case_index import open_index
+from zerostart.retrieval.judging.near_duplicates import ALIKE, with_twin
 from zerostart.retrieval.judging.sheets import Tile, draw_sheet
-from zerostart.retrieval.judging.validation import Cases, graph_recall, judge, read_cases, respected_filters, size_only
+from zerostart.retrieval.judging.validation import (
+    Cases,
+    by_chance,
+    chosen_on,
+    graph_recall,
+    judge,
+    read_cases,
+    respected_filters,
+    size_only,
+)
 from zerostart.retrieval.params import RetrievalParams, load_retrieval_params
 
 PLOTS = Path("plots/retrieval")
@@ -35,26 +49,63 @@ def main() -> str:
     found = read_embeddings(len(index.cases))
     images, texts = found.images, found.texts
     cases = read_cases(index.cases)
-    record, queries = (np.flatnonzero(cases.split == split) for split in (RECORD, QUERY))
-    if len(record) == 0 or len(queries) == 0:
-        raise InputError(f"{len(record)} crops on record and {len(queries)} of queries; both are expected to validate")
-    reports = {}
+    record, val, queries = (np.flatnonzero(cases.split == split) for split in (RECORD, VAL, TEST))
+    if not (len(record) and len(val) and len(queries)):
+        raise InputError(
+            f"{len(record)} crops on record, {len(val)} of val and {len(queries)} of test; all three are expected to validate"
+        )
+    reports, on_val = {}, {}
     for strategy in STRATEGIES:
         vectors = mix(images, texts, params.mix.model_copy(update={"strategy": strategy}))
+        on_val[strategy] = judge(cases, record, val, images, texts, vectors, params.validation, params.seed)
         reports[strategy] = judge(cases, record, queries, images, texts, vectors, params.validation, params.seed)
     reports["size_only"] = size_only(cases, record, queries, params.validation, params.seed)
-    chosen = reports[params.mix.strategy]
-    values = {name: estimate.value for name, estimate in chosen.items()}
+    values = {name: estimate.value for name, estimate in reports[params.mix.strategy].items()}
     extra = {
         "hnsw_recall_at_10": graph_recall(index, images[queries]),
         "filters_respected": respected_filters(index, cases, images[queries], params.validation.k),
     }
-    interval = {name: {"low": low, "high": high} for name, (_, low, high) in chosen.items()}
-    write_json("metrics/retrieval.json", {**values, **extra, "interval": interval})
+    twins = _twins(params, cases, record, queries)
+    alone = queries[~np.isin(cases.source[queries], list(twins))]
+    mixed = mix(images, texts, params.mix)
+    without = judge(cases, record, alone, images, texts, mixed, params.validation, params.seed) if len(alone) else {}
+    best = chosen_on(on_val)
+    write_json(
+        "metrics/retrieval.json",
+        {
+            **values,
+            **extra,
+            "interval": {name: {"low": low, "high": high} for name, (_, low, high) in reports[params.mix.strategy].items()},
+            "by_chance": by_chance(cases, record, queries, params.validation.k),
+            "crops": {"record": len(record), "val": len(val), "test": len(queries)},
+            "val": {strategy: {name: found.value for name, found in report.items()} for strategy, report in on_val.items()},
+            "chosen_on_val": best,
+            "near_duplicates": {
+                "photos": len(set(cases.source[queries])),
+                "with_a_twin": len(twins),
+                "cosine": ALIKE,
+                "without_them": {name: found.value for name, found in without.items()},
+            },
+        },
+    )
     _write_strategies(reports)
-    _write_sheets(params, cases, record, queries, images, mix(images, texts, params.mix))
+    _write_sheets(params, cases, record, queries, images, mixed)
     said = ", ".join(f"{name} {value:.3f}" for name, value in {**values, **extra}.items() if not name.startswith("AP_"))
-    return f"validate ({params.dataset}, {params.mix.strategy}): {said}"
+    other = "" if best == params.mix.strategy else f"; val would choose mix.strategy {best}"
+    return (
+        f"validate ({params.dataset}, {params.mix.strategy}): {said}; {len(twins)} photos of test have a near-duplicate on"
+        f" record{other}"
+    )
+
+
+def _twins(params: RetrievalParams, cases: Cases, record: np.ndarray, queries: np.ndarray) -> set[str]:
+    """The photos of test that have a near-duplicate on record."""
+    on_record, asking = (sorted(set(cases.source[rows])) for rows in (record, queries))
+    folder = Path("data/raw") / params.dataset
+    found = with_twin(
+        [folder / name for name in on_record], [folder / name for name in asking], load_backbone(params.adapter.backbone)
+    )
+    return {name for name, twin in zip(asking, found, strict=True) if twin}
 
 
 def _write_strategies(reports: dict[str, dict]) -> None:

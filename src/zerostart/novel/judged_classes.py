@@ -1,49 +1,68 @@
 """How well new classes are found in labelled pictures, with another class's sentence and no sentence beside it."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from zerostart.errors import InputError
 from zerostart.language.text_encoders import TextEncoder
 from zerostart.novel.additions import Additions
 from zerostart.novel.average_precision import NovelJudge
-from zerostart.novel.labelled import Labelled
-from zerostart.novel.queries import objectness
+from zerostart.novel.queries import Looks, objectness
 from zerostart.novel.rows import SavedVocabulary
 from zerostart.novel.texts import encode
 
+NOTHING = "a clean and empty surface"
+"""The wrong sentence where no other class is new."""
 
-def judged_classes(
-    labelled: Labelled, additions: Additions, vocabulary: SavedVocabulary, encoder: TextEncoder, where: str
-) -> str:
-    """One line for each new class that has boxes there: its AP50 by its sentence, by a wrong one, by objectness alone.
 
-    The wrong sentence is that of the next new class, or says nothing of any mark where there is no other. Raises InputError
-    where no box has the name of a new class.
+class Judged(NamedTuple):
+    """AP50 of a new class in labelled pictures."""
+
+    boxes: int
+    sentence: float
+    """By its own sentence, and its labelled boxes where it has some."""
+    wrong: float
+    """By `wrong_sentence`."""
+    objectness: float
+    """By no sentence at all."""
+    wrong_sentence: str
+
+
+def judge_added(looks: Looks, additions: Additions, vocabulary: SavedVocabulary, encoder: TextEncoder) -> dict[str, Judged]:
+    """Every new class that has boxes among the labels of `looks`, by its name.
+
+    The wrong sentence is that of the next new class, or says nothing of any mark where there is no other.
     """
-    counts = np.bincount([one["category_id"] for one in labelled.looks.coco["annotations"]], minlength=len(labelled.names))
-    judged = [name for name in additions.new if name in labelled.names and counts[labelled.names.index(name)]]
-    if not judged:
-        raise InputError(f"{where}: has no box of a new class ({', '.join(additions.new)}); such boxes are expected")
-    log_object = objectness(labelled.looks.logits)
-    names = list(additions.new)
-    lines = ["new class: boxes; AP50 by its sentence, by a wrong sentence, by objectness alone"]
-    for name in judged:
-        judge = NovelJudge(
-            labelled.looks.boxes, labelled.looks.coco, [labelled.names.index(name)], np.ones((len(log_object), 1))
-        )
+    categories = {category["name"]: category["id"] for category in looks.coco["categories"]}
+    labels = [one["category_id"] for one in looks.coco["annotations"] if not one.get("iscrowd")]
+    names, log_object = list(additions.new), objectness(looks.logits)
+    judged = {}
+    for name in names:
+        if not (boxes := labels.count(categories.get(name))):
+            continue
+        judge = NovelJudge(looks.boxes, looks.coco, [categories[name]], np.ones((len(log_object), 1)))
         other = names[(names.index(name) + 1) % len(names)]
-        wrong = list(additions.new[other]) if other != name else ["a clean and empty surface"]
-        right = list(additions.new[name])
-        rows = (vocabulary.row(encode(encoder, right), additions.shots.get(name)), vocabulary.row(encode(encoder, wrong)))
-        found = [_ap(judge, log_object, vocabulary, labelled, row) for row in rows]
-        found.append(float(judge(log_object[..., None])[0, 0]))
-        shown = ", ".join(f"{value:.3f}" for value in found)
-        lines.append(f"{name}: {counts[labelled.names.index(name)]}; {shown} (wrong: {wrong[0]!r})")
+        wrong = list(additions.new[other]) if other != name else [NOTHING]
+        rows = (
+            vocabulary.row(encode(encoder, list(additions.new[name])), additions.shots.get(name)),
+            vocabulary.row(encode(encoder, wrong)),
+        )
+        by_text = [_ap(judge, log_object, vocabulary, looks, row) for row in rows]
+        judged[name] = Judged(boxes, *by_text, float(judge(log_object[..., None])[0, 0]), wrong[0])
+    return judged
+
+
+def table(judged: dict[str, Judged]) -> str:
+    """One line for each class."""
+    lines = ["new class: boxes; AP50 by its sentence, by a wrong sentence, by objectness alone"]
+    for name, found in judged.items():
+        shown = ", ".join(f"{value:.3f}" for value in (found.sentence, found.wrong, found.objectness))
+        lines.append(f"{name}: {found.boxes}; {shown} (wrong: {found.wrong_sentence!r})")
     return "\n".join(lines)
 
 
 def _ap(
-    judge: NovelJudge, log_object: np.ndarray, vocabulary: SavedVocabulary, labelled: Labelled, row: tuple[np.ndarray, float]
+    judge: NovelJudge, log_object: np.ndarray, vocabulary: SavedVocabulary, looks: Looks, row: tuple[np.ndarray, float]
 ) -> float:
-    z = labelled.looks.features.astype(np.float64) @ row[0] + row[1]
+    z = looks.features.astype(np.float64) @ row[0] + row[1]
     return float(judge((log_object + vocabulary.log_fits(z))[..., None])[0, 0])

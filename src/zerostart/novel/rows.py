@@ -11,7 +11,7 @@ import numpy as np
 
 from zerostart.novel.material import School, Seen
 from zerostart.novel.params import NovelParams
-from zerostart.novel.queries import SEEN_FROM
+from zerostart.novel.queries import SEEN_FROM, Looks, objectness
 from zerostart.novel.texts import unit
 from zerostart.novel.vocabulary import Moments, Sums, feature_scale, fit_vocabulary, whitening
 from zerostart.outputs import write_json
@@ -30,7 +30,7 @@ class SavedVocabulary(NamedTuple):
     """D: of the features, then their deviation."""
     deviation: np.ndarray
     reference_mean: np.ndarray
-    """D, D×D: of the standardised features of queries that may be objects."""
+    """D, D×D: of the standardised features of the school's queries that may be objects."""
     reference_covariance: np.ndarray
     settings: dict
     """classes, detector (its fingerprint), text_encoder, language, gain, shift, regions, worth."""
@@ -59,8 +59,12 @@ class SavedVocabulary(NamedTuple):
         return -self.settings["gain"] * np.logaddexp(0.0, -2 * (z - self.settings["shift"]))
 
 
-def learn(school: School, known: Seen, classes: list[str], params: NovelParams, detector: str) -> SavedVocabulary:
-    """From the whole school, with the known classes' objects in the covariance. detector: its fingerprint."""
+def learn(school: School, known: Seen, seen: Looks, classes: list[str], params: NovelParams, detector: str) -> SavedVocabulary:
+    """From the whole school, with the known classes' objects in the covariance. detector: its fingerprint.
+
+    seen: of the school's pictures. Scores are standardised over their queries: marks of all kinds, as where something new is
+    looked for. By pictures that show known classes alone, fair and good scores of a new mark were hardly told apart.
+    """
     scale = feature_scale(school.features)
     marks = scale(school.features)
     described = [Moments.of(marks)]
@@ -71,8 +75,7 @@ def learn(school: School, known: Seen, classes: list[str], params: NovelParams, 
     each, size = school.captions.shape[1:]
     sums = Sums.of(np.repeat(marks, each, axis=0), school.captions.reshape(-1, size))
     vocabulary = fit_vocabulary(inverse, sums, params.ridge_text)
-    features = known.looks.features.reshape(-1, known.looks.features.shape[-1])
-    reference = scale(features[known.objectness.ravel() > SEEN_FROM])
+    reference = scale(seen.features[objectness(seen.logits) > SEEN_FROM])
     reference_mean = reference.mean(axis=0)
     centred = reference - reference_mean
     settings = {

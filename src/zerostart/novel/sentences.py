@@ -30,13 +30,14 @@ def remarks(sentence: str, language: str) -> list[str]:
     meant = ", ".join(f"{key} ({', '.join(hits)})" for key, hits in understood(sentence, words).items())
     lines = [f"understood: {meant}" if meant else "warning: no attribute word was understood; the class will hardly be found"]
     if unknown := [word for word in unknown_words(sentence, words) if word not in STOP_WORDS]:
-        said = ", ".join(_with_nearest(word, words) for word in unknown)
+        said = ", ".join(with_nearest(word, words) for word in unknown)
         lines.append(f"warning: no caption has the words {said}; they act through the text encoder alone, if at all")
     if len(set(tokens(sentence)) - STOP_WORDS) < 2:
         lines.append("warning: two or more words that describe the mark make it far easier to tell")
     return lines
 
 
-def _with_nearest(word: str, words: Words) -> str:
+def with_nearest(word: str, words: Words) -> str:
+    """A word, and in brackets up to three like it that some caption has."""
     near = difflib.get_close_matches(word, vocabulary_words(words), 3, 0.75)
     return f"{word} (near: {', '.join(near)})" if near else word

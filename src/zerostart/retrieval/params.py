@@ -91,8 +91,10 @@ class RetrievalParams(FrozenModel):
     embedder: Name
     """`adapter`, or an open_clip model as for `text_encoder` of the main pipeline."""
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]
-    query_share: Annotated[Number, Field(gt=0, lt=1)]
-    """Photos held out as queries; layout `coco` has its own splits."""
+    val_share: Annotated[Number, Field(gt=0, lt=0.5)]
+    """Photos held out to choose by; layout `coco` has its own splits."""
+    test_share: Annotated[Number, Field(gt=0, lt=0.5)]
+    """Photos held out to judge by."""
     crops: CropParams
     adapter: AdapterParams
     mix: MixParams

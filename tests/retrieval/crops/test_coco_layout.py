@@ -7,7 +7,7 @@ import pytest
 
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Damage
+from zerostart.retrieval.crops.photos import RECORD, TEST, VAL, Damage
 
 CATEGORIES = [{"id": i, "name": name} for i, name in enumerate(["severity-damage", "minor-dent", "severe-broken", "crack"])]
 
@@ -35,7 +35,7 @@ def test_category_names_give_type_and_severity_and_val_and_test_are_queries(tmp_
     photos = read_coco_photos(tmp_path)
     box = (10, 20, 30, 50)
     assert photos[0].damages == (Damage("dent", "minor", box), Damage("broken", "severe", box), Damage("crack", "unknown", box))
-    assert [photo.split for photo in photos] == [RECORD, QUERY, QUERY]
+    assert [photo.split for photo in photos] == [RECORD, VAL, TEST]
     assert [photo.source for photo in photos] == ["images/train.jpg", "images/val.jpg", "images/test.jpg"]
     assert {photo.zone for photo in photos} == {"unknown"}
 

@@ -8,7 +8,7 @@ from PIL import Image
 from stages.retrieval.crops import apart, checked_photos
 from zerostart.errors import InputError
 from zerostart.retrieval.crops.coco_layout import read_coco_photos
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Photo, together
+from zerostart.retrieval.crops.photos import RECORD, TEST, Photo, together
 from zerostart.retrieval.crops.zone_layout import read_zone_photos
 from zerostart.retrieval.params import RetrievalParams
 
@@ -59,16 +59,16 @@ def test_boxes_without_polygons_are_taken(tmp_path):
 
 
 def test_no_picture_is_on_record_and_asks(tmp_path):
-    photos = [Photo(name, name, "unknown", (), split=split) for name, split in (("a", RECORD), ("b", QUERY), ("c", QUERY))]
+    photos = [Photo(name, name, "unknown", (), split=split) for name, split in (("a", RECORD), ("b", TEST), ("c", TEST))]
     digests = {"a": "1", "b": "1", "c": "2"}
-    assert [photo.split for photo in together(photos, digests)] == [RECORD, RECORD, QUERY]
+    assert [photo.split for photo in together(photos, digests)] == [RECORD, RECORD, TEST]
     zones = RetrievalParams.model_construct(layout="zones")
-    assert [photo.split for photo in apart(photos, digests, zones)] == [RECORD, RECORD, QUERY]
+    assert [photo.split for photo in apart(photos, digests, zones)] == [RECORD, RECORD, TEST]
     (tmp_path / "images").mkdir()
     for split, gray in (("train", 9), ("val", 9), ("test", 8)):
         Image.new("L", (9, 9), gray).save(tmp_path / f"images/{split}.png")
         content = {"images": [{"id": 1, "file_name": f"{split}.png"}], "annotations": [], "categories": []}
         (tmp_path / f"{split}.json").write_text(json.dumps(content))
-    message = r"'images/train.png' \(split 'record'\) and 'images/val.png' \(split 'query'\) have the same pixels"
+    message = r"'images/train.png' \(split 'record'\) and 'images/val.png' \(split 'val'\) have the same pixels"
     with pytest.raises(InputError, match=message):
         checked_photos(tmp_path, RetrievalParams.model_construct(layout="coco"))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from zerostart.errors import InputError
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Damage, Photo, hold_out
+from zerostart.retrieval.crops.photos import RECORD, TEST, VAL, Damage, Photo, hold_out
 from zerostart.retrieval.crops.zone_layout import read_zone_photos
 from zerostart.retrieval.drawn.photos import generate_panels
 from zerostart.retrieval.vocabulary import LABELS
@@ -31,6 +31,7 @@ def test_damages_have_types_and_boxes_and_label_9_is_ignored(tmp_path):
     write(tmp_path, shapes=[("2", TRIANGLE), (4, TRIANGLE), ("9", [[0, 0], [5, 0], [5, 5]])])
     write(tmp_path, OK, kind="imageDANO_original")
     damaged, clean = read_zone_photos(tmp_path)
+    assert (damaged.car, clean.car) == ("17", "18")  # by the moment in the name: one car, ten zones
     assert damaged.zone == "rear_bumper" and clean.zone == "hood_center"
     box = (10, 20, 30, 50)
     assert damaged.damages == (Damage("dent", "unknown", box), Damage("deep_scratch", "unknown", box))
@@ -97,10 +98,27 @@ def test_the_drawn_panels_are_in_this_layout_and_their_bytes_do_not_depend_on_th
 def test_a_share_of_the_damaged_and_of_the_clean_is_held_out():
     damage = Damage("dent", "unknown", (0, 0, 1, 1))
     photos = [Photo(str(i), "", "unknown", (damage,) if i < 8 else ()) for i in range(20)]
-    held = [photo for photo in hold_out(photos, 0.25, seed=3) if photo.split == QUERY]
-    assert [sum(bool(p.damages) == damaged for p in held) for damaged in (True, False)] == [2, 3]
-    assert sum(photo.split == RECORD for photo in hold_out(photos, 0.25, seed=3)) == 15
-    assert hold_out(photos, 0.25, 3) == hold_out(photos, 0.25, 3) != hold_out(photos, 0.25, 4)
+    held = hold_out(photos, 0.125, 0.25, seed=3)
+    counts = {
+        split: [sum(p.split == split and bool(p.damages) == damaged for p in held) for damaged in (True, False)]
+        for split in (VAL, TEST)
+    }
+    assert counts == {VAL: [1, 2], TEST: [2, 3]} and sum(photo.split == RECORD for photo in held) == 12
+    assert hold_out(photos, 0.125, 0.25, 3) == held != hold_out(photos, 0.125, 0.25, 4)
+
+
+def test_all_photos_of_a_car_are_on_one_side():
+    """Twelve cars of three photos each; one photo of every second car is damaged, and then the car is."""
+    damage = Damage("dent", "unknown", (0, 0, 1, 1))
+    photos = [
+        Photo(f"{car}-{i}", "", "unknown", (damage,) if car % 2 and i == 1 else (), car=str(car))
+        for i in range(3)
+        for car in range(12)
+    ]
+    held = hold_out(photos, 0.2, 0.3, seed=0)
+    sides = {photo.car: photo.split for photo in held}
+    assert all(photo.split == sides[photo.car] for photo in held)
+    assert [[sides[str(car)] for car in range(odd, 12, 2)].count(TEST) for odd in (0, 1)] == [2, 2]
 
 
 def test_a_damaged_photo_without_a_polygon_is_refused(tmp_path):

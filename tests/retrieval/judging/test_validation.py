@@ -5,7 +5,16 @@ import pytest
 from retrieval_samples import case, cases_table, damaged, load, make_index, unit_rows
 
 from zerostart.retrieval.judging import validation
-from zerostart.retrieval.judging.validation import graph_recall, judge, read_cases, respected_filters, size_only
+from zerostart.retrieval.judging.quality import Estimate
+from zerostart.retrieval.judging.validation import (
+    by_chance,
+    chosen_on,
+    graph_recall,
+    judge,
+    read_cases,
+    respected_filters,
+    size_only,
+)
 
 PARAMS = load().validation.model_copy(update={"k": 2, "bootstrap_samples": 100})
 # On record: two dents, a crack, two clean ones; the queries are a dent with a crack, and a clean crop.
@@ -15,8 +24,8 @@ ROWS = [
     damaged(2, "crack"),
     case(3),
     case(4),
-    damaged(5, "dent", "crack", split="query"),
-    case(6, split="query"),
+    damaged(5, "dent", "crack", split="test"),
+    case(6, split="test"),
 ]
 RECORD, QUERIES = np.arange(5), np.arange(5, 7)
 ANGLES = np.deg2rad([0, 30, 40, 90, 95, 10, 80])  # of the vectors; the dented query is nearest to cases 0, 1, 2, 3, 4
@@ -60,6 +69,27 @@ def test_the_size_of_a_crop_alone():
     assert min(same["coverage_damaged"].value, same["coverage_clean"].value) < 1
 
 
+def test_what_chance_reaches():
+    """Three of five on record are damaged, and all three share a type with the dented, cracked query; of the two pictures
+    that its context may find one is its own, and one of them is drawn: 1/2."""
+    found = by_chance(read_cases(cases_table(ROWS)), RECORD, QUERIES, 1)
+    assert found == pytest.approx({"coverage_damaged": 0.6, "coverage_clean": 0.4, "precision": 0.6, "text_recall": 0.5})
+    assert by_chance(read_cases(cases_table(ROWS)), RECORD, QUERIES, 2)["text_recall"] == pytest.approx(1)
+
+
+def test_val_chooses_the_highest_mean_of_damaged_clean_and_map():
+    """(0.9 + 0.5 + 0.2) / 3 is above (0.6 + 0.6 + 0.3) / 3; a measure that there is not does not count."""
+
+    def found(**values):
+        return {name: Estimate(value, value, value) for name, value in values.items()}
+
+    first = found(coverage_damaged=0.9, coverage_clean=0.5, mAP=0.2, text_recall=0.0)
+    second = found(coverage_damaged=0.6, coverage_clean=0.6, mAP=0.3, text_recall=1.0)
+    assert chosen_on({"text": second, "image": first}) == "image"
+    assert chosen_on({"text": first, "image": first}) == "text"
+    assert chosen_on({"text": first, "image": found(coverage_clean=0.6)}) == "image"
+
+
 def test_graph_recall_and_filters():
     rows = [damaged(i, "dent", severity="minor") if i % 3 == 0 else case(i) for i in range(300)]
     index = make_index(unit_rows(300, 8, 0), rows)
@@ -78,7 +108,7 @@ def test_the_record_need_not_come_first():
 
 def test_of_equally_near_cases_the_first_comes_first():
     """A dent, then clean cases, all at one place: the dented query's two results are the dent and a clean one."""
-    rows = [damaged(0, "dent"), *(case(number) for number in range(1, 5)), damaged(5, "dent", split="query")]
+    rows = [damaged(0, "dent"), *(case(number) for number in range(1, 5)), damaged(5, "dent", split="test")]
     same = np.tile(np.float32([1, 0]), (6, 1))
     found = judge(read_cases(cases_table(rows)), np.arange(5), np.array([5]), same, same, same, PARAMS, 0)
     assert found["coverage_damaged"].value == found["precision"].value == 0.5

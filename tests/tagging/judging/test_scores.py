@@ -133,14 +133,23 @@ def test_resampled_map_is_that_of_scikit_learn(seed, levels):
             assert found[index] == pytest.approx(np.mean(each))
 
 
-def test_the_verdict_names_a_tag_with_an_f1_of_zero():
+def test_the_verdict_begins_with_what_has_no_thresholds_and_names_a_tag_with_an_f1_of_zero():
     def engine(f1: float) -> dict:
-        return {"subset_accuracy": 0.5, "per_tag": {"a": {"F1": f1, "pictures": 4}, "b": {"F1": 0.0, "pictures": 0}}}
+        per_tag = {"a": {"F1": f1, "pictures": 4}, "b": {"F1": 0.0, "pictures": 0}}
+        return {"mAP": 0.4, "macro_F1": 0.5, "per_tag": per_tag}
 
-    change = {"value": 0.25, "interval": [0.1, 0.4]}
+    def change(value: float) -> dict:
+        return {"value": value, "interval": [value - 0.1, value + 0.1]}
+
+    gain = {domain: {"mAP": change(0.2), "macro_F1": change(0.3)} for domain in ("academic", "real")}
     reports = {"academic": {"standard": engine(1), "hd": engine(1)}, "real": {"standard": engine(0), "hd": engine(1)}}
-    text = verdict(reports, change, change)
-    assert "+25.0 points, 95 % interval +10.0 to +40.0" in text
+    suited = {domain: {"standard": engine(1), "hd": engine(1)} for domain in ("academic", "real")}
+    text = verdict(reports, suited, gain)
+    assert text.startswith("Photos: mAP 0.400 before adaptation, 0.400 after (+0.200, 95 % interval +0.100 to +0.300)")
+    assert (
+        "thresholds chosen on photos for both engines, 0.500 before adaptation, 0.500 after (+0.300, 95 % interval +0.200"
+        in text
+    )
     assert text.endswith("F1 is zero for a (standard on photos).")
     reports["real"]["standard"] = engine(0.1)
-    assert verdict(reports, change, change).endswith("No tag has an F1 of zero.")
+    assert verdict(reports, suited, gain).endswith("No tag has an F1 of zero.")

@@ -1,4 +1,4 @@
-"""Read photos with COCO files `train.json` (on record), `val.json` and `test.json` (queries), pictures in `images/`.
+"""Read photos with COCO files `train.json` (on record), `val.json` and `test.json`, pictures in `images/`.
 
 Category names are a damage type, or a severity and a type as in `minor-dent`. Nothing says which zone a photo shows.
 """
@@ -12,11 +12,11 @@ from zerostart.datasets.coco_file import CocoAnnotation, read_coco_file
 from zerostart.datasets.files import check_inside, spelled
 from zerostart.datasets.findings import Findings
 from zerostart.errors import InputError
-from zerostart.retrieval.crops.photos import QUERY, RECORD, Box, Damage, Photo, box_from, box_of, check_no_damage_twice
+from zerostart.retrieval.crops.photos import RECORD, TEST, VAL, Box, Damage, Photo, box_from, box_of, check_no_damage_twice
 from zerostart.retrieval.vocabulary import DAMAGE_TYPES, SEVERITIES, UNKNOWN
 
 _RINGS = TypeAdapter(list[list[float]])
-SPLITS = {"train": RECORD, "val": QUERY, "test": QUERY}
+SPLITS = {"train": RECORD, "val": VAL, "test": TEST}
 
 
 def read_coco_photos(folder: Path, findings: Findings | None = None) -> list[Photo]:

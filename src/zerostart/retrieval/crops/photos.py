@@ -9,8 +9,8 @@ import numpy as np
 from zerostart.datasets.duplicates import repeated
 from zerostart.errors import InputError
 
-RECORD, QUERY = "record", "query"
-"""Photos on record train the adapter and are searched; query photos are held out and ask."""
+RECORD, VAL, TEST = "record", "val", "test"
+"""Photos on record train the adapter and are searched; the others are held out and ask: on val is chosen, on test judged."""
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
@@ -43,6 +43,8 @@ class Photo:
     split: str = RECORD
     size: tuple[float, float] | None = None
     """Width and height of the upright photo, where its annotation gives them."""
+    car: str | None = None
+    """Whose photo it is, where its name tells."""
 
 
 def box_of(points: Sequence[tuple[float, float]], where: str) -> Box:
@@ -76,11 +78,19 @@ def together(photos: Sequence[Photo], digests: Mapping[str, str]) -> list[Photo]
     return [replace(photo, split=first.setdefault(digests[photo.source], photo.split)) for photo in photos]
 
 
-def hold_out(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
-    """The photos with a random `share` of the damaged and of the others as queries, in the given order."""
+def hold_out(photos: Sequence[Photo], val_share: float, test_share: float, seed: int) -> list[Photo]:
+    """The photos with random shares of the damaged and of the others held out, in the given order.
+
+    Photos of one car, where their names tell, are all on one side; a car counts as damaged if one of its photos does.
+    """
     rng = np.random.default_rng(seed)
-    queries: set[int] = set()
+    cars: dict[str, list[Photo]] = {}
+    for photo in photos:
+        cars.setdefault(photo.car or photo.source, []).append(photo)
+    split = dict.fromkeys(cars, RECORD)
     for damaged in (True, False):
-        group = [index for index, photo in enumerate(photos) if bool(photo.damages) == damaged]
-        queries.update(rng.permutation(group)[: round(share * len(group))].tolist())
-    return [replace(photo, split=QUERY if index in queries else RECORD) for index, photo in enumerate(photos)]
+        group = [car for car, own in cars.items() if any(photo.damages for photo in own) == damaged]
+        test, val = round(test_share * len(group)), round(val_share * len(group))
+        drawn = [group[index] for index in rng.permutation(len(group))]
+        split.update(dict.fromkeys(drawn[:test], TEST) | dict.fromkeys(drawn[test : test + val], VAL))
+    return [replace(photo, split=split[photo.car or photo.source]) for photo in photos]

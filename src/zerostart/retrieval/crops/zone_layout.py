@@ -19,7 +19,7 @@ from zerostart.retrieval.crops.photos import Box, Damage, Photo, box_from, box_o
 from zerostart.retrieval.vocabulary import IGNORED_LABEL, LABELS, UNKNOWN, ZONES
 
 CONVENTION = "zona1_{ko|ok}_2_3_<timestamp>_zona_<1-10>_imageDANO_original.jpg"
-_NAME = re.compile(r"(?P<stem>zona1_(?P<state>ko|ok)_2_3_\d+_zona_(?P<zone>\d+))_imageDANO_original\.jpg")
+_NAME = re.compile(r"(?P<stem>zona1_(?P<state>ko|ok)_2_3_(?P<time>\d+)_zona_(?P<zone>\d+))_imageDANO_original\.jpg")
 
 
 class _Shape(BaseModel):
@@ -92,7 +92,8 @@ def _photo(path: Path, name: re.Match, annotation: Path, labelme: _LabelMe, find
     check_no_damage_twice(damages, str(annotation))
     if damages and name["state"] == "ok":
         raise InputError(f"{annotation}: {len(damages)} damage polygon(s) found; none is expected beside an 'ok' photo")
-    return Photo(path.name, str(annotation), ZONES[int(name["zone"])], tuple(damages), tuple(ignored), size=labelme.size)
+    zone, car = ZONES[int(name["zone"])], name["time"]
+    return Photo(path.name, str(annotation), zone, tuple(damages), tuple(ignored), size=labelme.size, car=car)
 
 
 def _box(shape: _Shape, where: str) -> Box:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from scipy.stats import hypergeom
 
 from zerostart.retrieval.index.case_index import CaseIndex
 from zerostart.retrieval.index.filters import VALID, allowed_cases
@@ -75,6 +76,31 @@ def size_only(cases: Cases, record: np.ndarray, queries: np.ndarray, params: Val
     apart = np.linalg.norm(size[queries][:, None] - size[record], axis=2)
     ties = np.random.default_rng(seed).random(apart.shape)
     return _picture_report(-apart - 1e-9 * ties, cases, record, queries, params, seed)
+
+
+def by_chance(cases: Cases, record: np.ndarray, queries: np.ndarray, k: int) -> dict[str, float]:
+    """What results in random order would reach of the coverages, precision and text_recall of :func:`judge`."""
+    damaged, share = cases.damaged[queries], float(cases.damaged[record].mean())
+    found = {"coverage_clean": 1 - share} if not damaged.all() else {}
+    if not damaged.any():
+        return found
+    shared = (cases.types[queries[damaged]][:, None] & cases.types[record]).any(axis=2)
+    same_types = (cases.types[queries[damaged]][:, None] == cases.types[queries]).all(axis=2)
+    fitting = (same_types & (cases.zone[queries[damaged]][:, None] == cases.zone[queries])).sum(axis=1)
+    none = hypergeom.pmf(0, len(queries), fitting, min(k, len(queries)))
+    return found | {"coverage_damaged": share, "precision": float(shared.mean()), "text_recall": float(1 - none.mean())}
+
+
+CHOSEN_BY = ("coverage_damaged", "coverage_clean", "mAP")
+
+
+def chosen_on(reports: dict[str, Report]) -> str:
+    """The strategy with the highest mean of CHOSEN_BY (of those that there are); of equal ones the first."""
+
+    def worth(report: Report) -> float:
+        return float(np.mean([report[name].value for name in CHOSEN_BY if name in report]))
+
+    return max(reports, key=lambda strategy: worth(reports[strategy]))
 
 
 def graph_recall(index: CaseIndex, queries: np.ndarray, k: int = 10) -> float:

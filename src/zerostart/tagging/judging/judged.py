@@ -102,20 +102,21 @@ def recall_by_size(judged: Judged, areas: np.ndarray) -> dict[str, dict]:
     return rows
 
 
-def verdict(reports: dict[str, dict[str, dict]], gain: dict, lost: dict) -> str:
-    """One sentence: what adaptation brought on photos and cost at home, and which tags an engine never gets right.
+def verdict(reports: dict[str, dict[str, dict]], suited: dict[str, dict[str, dict]], gain: dict[str, dict[str, dict]]) -> str:
+    """What adaptation brought on photos and cost at home, and which tags an engine never gets right.
 
-    reports: domain -> engine -> metrics; gain, lost: differences hd − standard in subset accuracy on photos and at home.
+    reports: domain -> engine -> metrics, at the thresholds in use. suited: the same at thresholds chosen on each domain's own
+    val; gain: domain -> metric -> difference hd − standard at those. mAP, which has no thresholds, comes first.
     """
-    right = {
-        domain: {engine: f"{metrics['subset_accuracy']:.1%}" for engine, metrics in engines.items()}
-        for domain, engines in reports.items()
-    }
-    low, high = gain["interval"]
+
+    def change(domain: str, name: str) -> str:
+        before, after = (suited[domain][engine][name] for engine in ("standard", "hd"))
+        value, (low, high) = gain[domain][name]["value"], gain[domain][name]["interval"]
+        return f"{before:.3f} before adaptation, {after:.3f} after ({value:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
+
     text = (
-        f"Photos: {right['real']['standard']} of them exactly right before adaptation, {right['real']['hd']} after"
-        f" ({100 * gain['value']:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}); academic pictures:"
-        f" {right['academic']['standard']} before, {right['academic']['hd']} after ({100 * lost['value']:+.1f} points)."
+        f"Photos: mAP {change('real', 'mAP')}; macro F1, with thresholds chosen on photos for both engines,"
+        f" {change('real', 'macro_F1')}. Academic pictures: mAP {change('academic', 'mAP')}."
     )
     zero = [
         f"{tag} ({engine} on {'photos' if domain == 'real' else 'academic pictures'})"
