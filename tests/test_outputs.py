@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -167,6 +168,27 @@ def test_the_working_directory_and_what_lies_above_is_never_replaced(tmp_path, m
         run.__enter__()
     assert tree(tmp_path) == {"work/keep/photo.jpg": b"mine"}
     assert os.listdir(work) and (work / ".git").is_dir()
+
+
+COMMANDS = {
+    "predict": ["x.png", "--out"],
+    "export": ["--format", "onnx", "--out"],
+    "convert": ["x.pth", "--config", "x.yml", "--out"],
+    "report": ["main", "--out"],
+    "figures": [],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_replaces_the_checkout(tmp_path, monkeypatch, command):
+    """`--out nope/..`, where there is no nope: written there, and then put in the place of everything, .git included."""
+    monkeypatch.chdir(checkout(tmp_path))
+    before = tree(tmp_path)
+    for path, said in (("nope/..", "is the working directory or lies above it"), ("nope/../keep", "keep: ")):
+        monkeypatch.setattr(sys, "argv", [command, *COMMANDS[command], path])
+        with pytest.raises(InputError, match=said):
+            importlib.import_module(f"zerostart.{command}").main()
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])

@@ -23,11 +23,15 @@ INTERVAL = 0.25
 """Seconds between two looks at DVC's process, or at a parent's."""
 AGAIN = 0.05
 """Seconds after which what a signal raised is raised again, if somebody swallowed it."""
+WORKERS = 1.0
+"""Seconds that a worker has for removing what it has half-written."""
 STOPPED = "stopped; nothing half-written was left behind"
 ENDS = (signal.SIGTERM, signal.SIGINT)
 
 _raised: BaseException | None = None
 """What the last SIGTERM or SIGINT raised."""
+_told = 0.0
+"""When it was."""
 _worker = False
 """Whether this process works for another one of ours."""
 
@@ -83,6 +87,10 @@ def _listen(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    global _told
+    if _worker and _raised is not None:  # from the terminal, and then from the process that it works for
+        return
+    _told = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
     with suppress(Exception):
         for worker in multiprocessing.active_children():  # a pool would otherwise be left only when all its work is done
@@ -102,11 +110,10 @@ def _insist(number: int, frame: FrameType | None) -> None:
     error = sys.exc_info()[1]
     while error is not None and error is not _raised:
         error = error.__context__
-    if error is not None:
-        return
-    if _worker:  # its pool takes the exception for the result of the work, and would go on with the next
-        os._exit(130)
-    _raise()
+    if _worker and (error is None or time.monotonic() - _told > WORKERS):
+        os._exit(130)  # its pool takes the exception for the result of the work, and waits to be rid of it
+    if error is None:
+        _raise()
 
 
 def end_with_dvc() -> None:

@@ -101,6 +101,22 @@ def test_a_vocabulary_comes_back_as_it_was(tmp_path):
         load_vocabulary(tmp_path / "none")
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", "half", "an array", "another"])
+def test_a_damaged_vocabulary_is_one_sentence(tmp_path, content):
+    save_vocabulary(vocabulary(4), tmp_path)
+    path = tmp_path / "vocabulary.npz"
+    whole = path.read_bytes()
+    if content == "an array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif content == "another":
+        np.savez(path, matrix=np.zeros(3))
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(InputError, match=r"vocabulary\.npz: not a vocabulary that can be read \(.+`make novel` learns one"):
+        load_vocabulary(tmp_path)
+
+
 def test_another_detector_s_vocabulary_is_refused():
     mine = vocabulary(10)
     mine.settings["detector"] = "0" * 16
