@@ -164,5 +164,5 @@ def detector(content: dict) -> None:
 def novel(content: dict) -> None:
     content["school"] |= {"images": 8}
     content["kind_images"] = {"val": 24, "val_pool": 24, "pool": 24, "test": 24}
-    content |= {"seeds": 2, "shots": [1], "caption_counts": [6], "samples": 100}
+    content |= {"seeds": 2, "shots": [1], "caption_counts": [6], "samples": 100, "regions": False}
     content["candidates"] = {name: options[:2] for name, options in content["candidates"].items()}
