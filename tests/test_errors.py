@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
 
 import psutil
 import pytest
 
 from zerostart.errors import InputError, run_stage, shown
+from zerostart.interruptions import STOPPED
 
 
 def test_a_stage_prints_its_line(capsys):
@@ -88,11 +90,14 @@ run_stage(main)
 """
 
 
-def start(folder, command, **environment) -> subprocess.Popen:
+def hear_ctrl_c() -> None:
+    """A shell has what it starts in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def start(folder, command, **options) -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A shell has what it starts in the background ignore Ctrl-C.
-    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    process = subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes, **heard)
+    process = subprocess.Popen(command, cwd=folder, **pipes, **options, preexec_fn=hear_ctrl_c)
     assert process.stdout.readline() == "writing\n"
     return process
 
@@ -104,6 +109,128 @@ def test_a_stage_that_is_told_to_end_leaves_nothing(tmp_path, number):
     _, said = process.communicate()
     assert (process.returncode, said.count("\n")) == (130, 1)
     assert not any(tmp_path.iterdir())
+
+
+SWALLOWED = """
+import os, sys, time, weakref
+from pathlib import Path
+from zerostart.errors import run_stage
+from zerostart.outputs import stage_folder
+
+def told():
+    os.kill(os.getpid(), int(sys.argv[1]))
+    for _ in range(100):  # Python looks for signals between two of its instructions
+        pass
+
+class Thing:
+    def __del__(self):
+        told()
+
+def destructor():
+    Thing()
+
+def callback():
+    thing = set()
+    watched = weakref.ref(thing, lambda gone: told())
+    del thing
+
+def all_caught():
+    try:
+        told()
+    except BaseException:
+        pass
+
+def translated():
+    try:
+        told()
+    except BaseException as error:
+        raise RuntimeError("an import failed") from error
+
+def work():
+    swallow()
+    for _ in range(600):
+        time.sleep(0.1)
+
+def main():
+    with stage_folder("out") as folder:
+        (folder / "half").write_text("half")
+        work()
+
+    return "out: done"
+
+swallow = globals()[sys.argv[2]]
+if sys.argv[3] == "imports":
+    work()
+run_stage(main)
+"""
+
+
+@pytest.mark.parametrize("phase", ["imports", "runs"])
+@pytest.mark.parametrize("place", ["destructor", "callback", "all_caught", "translated"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_told_to_end_cannot_be_swallowed(tmp_path, number, place, phase):
+    """Python ignores exceptions in callbacks and destructors, which imports are full of; libraries catch all or translate."""
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/__init__.py").write_text("import zerostart")
+    (tmp_path / "toy/stage.py").write_text(SWALLOWED)
+    command = [sys.executable, "-m", "toy.stage", str(int(number)), place, phase]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, preexec_fn=hear_ctrl_c)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{STOPPED}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+def test_being_told_to_end_holds_where_the_end_comes_first(capsys):
+    """DVC would go on with the next stage."""
+
+    def stage():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            return "out: done"
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert (ended.value.code, capsys.readouterr().err) == (130, f"{STOPPED}\n")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8])
+def test_a_stage_that_is_told_to_end_while_it_imports_says_one_line(tmp_path, share):
+    """PyTorch and what it brings take seconds to import; the kernels' pins come first and stand for `import zerostart`."""
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/__init__.py").write_text("import zerostart; print('writing', flush=True)")
+    (tmp_path / "toy/stage.py").write_text("import stages.ablation.grid; print('imported', flush=True)")
+    process = start(tmp_path, [sys.executable, "-m", "toy.stage"])
+    time.sleep(2 * share)
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate()
+    assert "imported" in out or (process.returncode, said) == (130, f"{STOPPED}\n")
+
+
+def test_cleaning_up_is_not_disturbed_by_what_insists(tmp_path):
+    code = """
+import time
+from pathlib import Path
+from zerostart.errors import run_stage
+
+def main():
+    try:
+        print("writing", flush=True)
+        time.sleep(60)
+    finally:
+        for number in range(10):  # longer than it takes to insist, with exceptions of its own
+            try:
+                raise OSError
+            except OSError:
+                time.sleep(0.05)
+        Path("cleaned").touch()
+
+run_stage(main)
+"""
+    process = start(tmp_path, [sys.executable, "-c", code])
+    process.terminate()
+    _, said = process.communicate()
+    assert (process.returncode, said) == (130, f"{STOPPED}\n")
+    assert (tmp_path / "cleaned").exists()
 
 
 def test_a_full_disk_behind_another_exception_is_what_is_told():
@@ -150,6 +277,18 @@ def test_the_processes_of_a_pool_end_with_the_one_that_started_them(tmp_path, ki
     for worker in alive:
         worker.kill()
     assert not alive
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["the stage", "the terminal"])
+@pytest.mark.parametrize("kind", ["spawn", "fork"])
+def test_a_pool_that_is_told_to_end_does_not_finish_its_work_first(tmp_path, kind, whole):
+    """Leaving a pool waits for all that was given to it, and a worker takes an exception for the result of its work."""
+    (tmp_path / "pool.py").write_text(POOL.replace("time.sleep(60)", "list(pool.map(time.sleep, [30] * 8))"))
+    process = start(tmp_path, [sys.executable, "pool.py", kind], start_new_session=True)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT) if whole else process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, f"{STOPPED}\n")
 
 
 def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path):

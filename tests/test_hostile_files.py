@@ -20,6 +20,9 @@ from zerostart.inference.exported import _about
 from zerostart.inference.refined_detector import RefinedDetector
 from zerostart.language.prompts import load_prompts
 from zerostart.method.checkpoint import load_fusion
+from zerostart.novel.kinds import load_kinds
+from zerostart.novel.params import load_novel_params
+from zerostart.novel.rows import SETTINGS, load_vocabulary
 from zerostart.params import load_params
 from zerostart.retrieval.contexts import load_words
 from zerostart.retrieval.embedding.adapter import load_adapter
@@ -47,6 +50,7 @@ JSON_READERS = {
     f"x/{CONFIG}": lambda: open_index("x"),
     "x/rules.json": lambda: load_rules("x"),
     "x/index.json": lambda: open_store("x", ["a"]),
+    "vocabulary/settings.json": lambda: load_vocabulary(Path("vocabulary")),
     "engine/config.json": lambda: load_engine("engine", ("a",)),
 }
 YAML_READERS = {
@@ -59,6 +63,8 @@ YAML_READERS = {
     "detector.yaml": lambda: load_training_params("detector.yaml", "a"),
     "tagging.yaml": lambda: load_tagging_params("a", "tagging.yaml"),
     "ablation.yaml": lambda: load_ablation_params("ablation.yaml"),
+    "novel.yaml": lambda: load_novel_params("novel.yaml"),
+    "data/captions/kinds.yaml": lambda: load_kinds("val"),
     "retrieval.yaml": lambda: load_retrieval_params("retrieval.yaml"),
     "official.yml": lambda: read_official_config("official.yml"),
     "data.yaml": lambda: read_yolo_names(Path("data.yaml")),
@@ -106,6 +112,7 @@ def test_what_is_no_file_is_one_sentence(tmp_path, monkeypatch, name, kind):
 
 
 WEIGHTS = {
+    "vocabulary.npz": lambda: load_vocabulary(Path("x")),
     "fusion.safetensors": lambda: load_fusion("x", ["a", "b"]),
     "model.safetensors": lambda: load_engine("x", ("a",)),
     "home.safetensors": lambda: load_rules("x"),
@@ -130,6 +137,7 @@ def test_weights_are_not_waited_for(tmp_path, monkeypatch, name):
     os.mkfifo(f"x/{name}")
     for other in ("fusion.json", "config.json", "rules.json"):
         Path("x", other).write_text("{}")
+    Path("x/settings.json").write_text(json.dumps(dict.fromkeys(SETTINGS)))
     with pytest.raises(InputError, match=f"x/{name}: is a pipe; a file is expected"):
         WEIGHTS[name]()
     os.unlink(f"x/{name}")

@@ -93,6 +93,18 @@ def test_only_what_a_processor_has_is_pinned_and_left_out():
     assert newest == PINS | {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL"}
 
 
+def test_every_library_has_its_pin():
+    """What each was found to read; one less, and its sums follow the processor again."""
+    assert PINS == {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_CBWR": "COMPATIBLE",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OPENBLAS_NUM_THREADS": "1",
+        "FAISS_SIMD_LEVEL": "AVX2",
+    }
+
+
 @needs_avx2
 def test_numpy_knows_the_features_by_these_names():
     features = "from numpy._core._multiarray_umath import __cpu_features__ as features; print(json.dumps(features))"

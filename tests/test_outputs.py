@@ -1,6 +1,9 @@
 """An output is there whole or not at all, and equal results are equal bytes."""
 
 import errno
+import hashlib
+import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -47,7 +50,8 @@ def test_a_folder_replaces_the_old_one_completely(tmp_path, folder, marker):
     for name in ("first", "second"):
         with folder(path) as temporary:
             (temporary / name).write_text(name)
-        assert tree(path) == {name: name.encode()} | ({MARKER: f'[\n"{name}"\n]'.encode()} if marker else {})
+        said = json.dumps({name: hashlib.sha256(name.encode()).hexdigest()[:16]}, indent=0).encode()
+        assert tree(path) == {name: name.encode()} | ({MARKER: said} if marker else {})
     assert os.listdir(tmp_path / "deep") == ["model"]
 
 
@@ -166,6 +170,27 @@ def test_the_working_directory_and_what_lies_above_is_never_replaced(tmp_path, m
     assert os.listdir(work) and (work / ".git").is_dir()
 
 
+COMMANDS = {
+    "predict": ["x.png", "--out"],
+    "export": ["--format", "onnx", "--out"],
+    "convert": ["x.pth", "--config", "x.yml", "--out"],
+    "report": ["main", "--out"],
+    "figures": [],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_replaces_the_checkout(tmp_path, monkeypatch, command):
+    """`--out nope/..`, where there is no nope: written there, and then put in the place of everything, .git included."""
+    monkeypatch.chdir(checkout(tmp_path))
+    before = tree(tmp_path)
+    for path, said in (("nope/..", "is the working directory or lies above it"), ("nope/../keep", "keep: ")):
+        monkeypatch.setattr(sys, "argv", [command, *COMMANDS[command], path])
+        with pytest.raises(InputError, match=said):
+            importlib.import_module(f"zerostart.{command}").main()
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize("writer", [output_folder, stage_folder, check_new_folder])
 def test_a_repository_is_never_replaced(tmp_path, monkeypatch, writer):
     checkout(tmp_path / "other")
@@ -214,22 +239,46 @@ def test_a_file_may_have_any_name(tmp_path, case):
 
 @pytest.mark.parametrize("name", ["drawn.png", "[1]", "7", "{}", "Schürfwunde.png"])
 def test_a_folder_of_an_earlier_version_is_still_known(tmp_path, name):
-    """Its marker has one name a line."""
-    (tmp_path / "result").mkdir()
-    for path in ("a", name):
-        (tmp_path / "result" / path).touch()
-    (tmp_path / "result" / MARKER).write_text(f"a\n{name}")
-    with output_folder(tmp_path / "result"):
-        pass
-    assert tree(tmp_path) == {f"result/{MARKER}": b"[]"}
+    """Its marker has one name a line, or a list of them."""
+    for marker in (f"a\n{name}", json.dumps(["a", name])):
+        shutil.rmtree(tmp_path / "result", ignore_errors=True)
+        (tmp_path / "result").mkdir()
+        for path in ("a", name):
+            (tmp_path / "result" / path).touch()
+        (tmp_path / "result" / MARKER).write_text(marker)
+        with output_folder(tmp_path / "result"):
+            pass
+        assert tree(tmp_path) == {f"result/{MARKER}": b"{}"}
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b'[["photo.jpg"]]', b"{}", b"null"])
+@pytest.mark.parametrize("change", ["edited", "a link", "a pipe", "a folder"])
+def test_what_somebody_changed_in_our_folder_is_never_replaced(tmp_path, change):
+    """Notes in a report, a threshold in the settings of an export."""
+    with output_folder(tmp_path / "result") as temporary:
+        (temporary / "report.md").write_text("better")
+    file = tmp_path / "result" / "report.md"
+    if change == "edited":
+        file.write_text("BETTER")  # as long as before
+    else:
+        file.unlink()
+        {"a link": lambda: file.symlink_to("/dev/zero"), "a pipe": lambda: os.mkfifo(file), "a folder": file.mkdir}[change]()
+    if change == "a folder":
+        (file / "notes.txt").write_text("mine")
+    before = sorted(os.listdir(tmp_path / "result"))
+    said = "holds 'report.md/notes.txt'" if change == "a folder" else "'report.md' was changed since zerostart wrote it"
+    with pytest.raises(InputError, match=said):
+        output_folder(tmp_path / "result").__enter__()
+    assert sorted(os.listdir(tmp_path / "result")) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"[" * 100_000, b'[["photo.jpg"]]', b"{}", b"null", b'{"photo.jpg": 1}', b'{"photo.jpg": null}']
+)
 def test_a_marker_that_somebody_spoiled_protects_everything(tmp_path, content):
     (tmp_path / "result").mkdir()
     (tmp_path / "result" / "photo.jpg").write_text("mine")
     (tmp_path / "result" / MARKER).write_bytes(content)
-    with pytest.raises(InputError, match=r"holds 'photo.jpg'"):
+    with pytest.raises(InputError, match=r"'photo.jpg'(, which no command| was changed)"):
         output_folder(tmp_path / "result").__enter__()
 
 

@@ -1,14 +1,20 @@
 """params.yaml: what is accepted, and the sentence for everything else."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
+from zerostart.ablation.params import load_ablation_params
+from zerostart.detector_training.run import load_training_params
 from zerostart.errors import InputError
+from zerostart.novel.params import load_novel_params
 from zerostart.params import Params, load_params
+from zerostart.retrieval.params import load_retrieval_params
+from zerostart.tagging.params import load_tagging_params
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -199,6 +205,54 @@ def test_every_number_has_bounds(tmp_path, name):
             load_params(tmp_path / "params.yaml")
     else:
         assert message(tmp_path, **{name: TOO_LARGE[name]}).startswith(f"parameter '{name.replace('__', '.')}' is ")
+
+
+def leaves(node, path=()):
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from leaves(value, (*path, key))
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield path
+
+
+READERS = {
+    "params.yaml": load_params,
+    "pipelines/ablation/params.yaml": load_ablation_params,
+    "pipelines/detector/params.yaml": lambda path: load_training_params(path, "synthetic"),
+    "pipelines/novel/params.yaml": load_novel_params,
+    "pipelines/retrieval/params.yaml": load_retrieval_params,
+    "pipelines/tagging/params.yaml": lambda path: load_tagging_params("toolbox", path),
+}
+OPTIONS = {"ls_init_value": 0.1, "norm_eps": 1e-6, "head_init_scale": 1.0, "head_hidden_size": 8}
+OPTIONS |= {"drop_rate": 0.1, "drop_path_rate": 0.1, "kernel_sizes": 7, "patch_size": 4, "output_stride": 32}
+"""Of the tagger's model, which need not be given."""
+
+
+@pytest.mark.parametrize("file", READERS)
+@pytest.mark.parametrize("value", [10**12, -(10**12)])
+def test_every_number_of_every_pipeline_is_refused_where_it_is_absurd(tmp_path, file, value):
+    """One by one; a number without a bound would end in an allocation, an overflow or a run of days."""
+    read, content = READERS[file], yaml.safe_load((ROOT / file).read_text())
+    for name in {"detector": ["neu-det"], "tagging": ["cifar-photos"]}.get(Path(file).parent.name, []):
+        del content["datasets"][name]  # which is not asked for
+    if "tagging" in file:
+        content["datasets"]["toolbox"]["model"]["options"] |= OPTIONS
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(content))
+    read(path)
+    names = list(leaves(content))
+    assert len(names) > 10
+    for name in names:
+        changed = copy.deepcopy(content)
+        target = changed
+        for key in name[:-1]:
+            target = target[key]
+        target[name[-1]] = value
+        path.write_text(json.dumps(changed))
+        with pytest.raises(InputError) as refused:
+            read(path)
+            pytest.fail(f"{name} may be {value}")
+        assert str(refused.value).count("\n") == 0 and str(value) in str(refused.value)
 
 
 def test_a_composite_of_nothing_is_refused(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from zerostart import preflight
 from zerostart.errors import InputError
@@ -85,6 +86,15 @@ def test_what_is_wrong_is_refused(checkout, monkeypatch, case):
         run(monkeypatch)
     assert said in str(refused.value)
     assert not Path("x").exists()
+
+
+@pytest.mark.parametrize("name", ["foo", "lr.foo", "decoder.foo"])
+@pytest.mark.parametrize("pipeline", [(), ("params",)])
+def test_a_key_that_dvc_adds_is_refused(checkout, monkeypatch, name, pipeline):
+    """`dvc exp run -S +foo=1` writes any key into params.yaml before a stage can say a word."""
+    apply_overrides("params.yaml", [f"+{name}=1"])
+    with pytest.raises(InputError, match=rf"^params\.yaml: unknown parameter '{name}'$"):
+        run(monkeypatch, *pipeline)
 
 
 def test_another_folder_is_no_checkout(tmp_path, monkeypatch):

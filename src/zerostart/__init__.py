@@ -4,11 +4,16 @@ from zerostart import RefinedDetector, Tagger
 """
 
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
 from zerostart.kernels import pin_kernels
 
+if getattr(sys, "argv", [])[:1] == ["-m"]:  # a command or stage, and its own imports are to come
+    from zerostart.interruptions import end_at_once
+
+    end_at_once()
 pin_kernels()
 if "DVC_STAGE" in os.environ:
     from zerostart.interruptions import end_with_dvc

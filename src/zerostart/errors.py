@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
-from zerostart.interruptions import STOPPED, forks_end_with_us, terminate_like_interrupt
+from zerostart.interruptions import STOPPED, forks_end_with_us, stoppable
 
 DEFECT = "this is a defect of zerostart and not of your input: please report it, with the lines above"
 
@@ -51,16 +51,16 @@ def run_stage(main: Callable[[], str | None]) -> None:
     """
     started = time.monotonic()
     try:
-        terminate_like_interrupt()
-        forks_end_with_us()
-        for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
-            if getattr(stream, "errors", None) != "backslashreplace" and hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
-        line = main()
-        seconds = time.monotonic() - started
-        if line is not None:
-            print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
-        sys.stdout.flush()
+        with stoppable():
+            forks_end_with_us()
+            for stream in (sys.stdout, sys.stderr):  # a file's name need not be text in this terminal's encoding
+                if getattr(stream, "errors", None) != "backslashreplace" and hasattr(stream, "reconfigure"):
+                    stream.reconfigure(errors="backslashreplace")
+            line = main()
+            seconds = time.monotonic() - started
+            if line is not None:
+                print(line if seconds < 1 else f"{line} [{seconds:.0f} s]", flush=True)
+            sys.stdout.flush()
     except InputError as error:
         sys.exit(f"error: {printable(str(error))}")
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -23,7 +24,7 @@ from zerostart.errors import InputError, shown
 PATIENCE = 5.0
 """Seconds that a writer waits for another of the same folder: a stage whose DVC was killed needs a moment to end."""
 MARKER = ".zerostart"
-"""Lies in every folder that a command wrote and names its files: only such a folder is ever replaced."""
+"""Lies in every folder that a command wrote and says what its files hold: only such a folder, unchanged, is ever replaced."""
 
 SHEET = "zerostart, picture sheet"
 """What a sheet says of itself under `Software`."""
@@ -79,23 +80,42 @@ def check_new_folder(path: Path) -> None:
 
 
 def check_output_folder(path: str | Path) -> None:
-    """Raise InputError unless :func:`output_folder` may write `path`: new, empty, or written whole by an earlier command."""
+    """Raise InputError unless :func:`output_folder` may write `path`: new, empty, or as an earlier command wrote it."""
     place = _place(Path(path))
-    files = {file.relative_to(place).as_posix() for file in place.rglob("*") if file.is_symlink() or not file.is_dir()}
-    if foreign := sorted(files - _marked(place / MARKER) - {MARKER}):
-        raise InputError(f"{path}: holds {foreign[0]!r}, which no command of zerostart wrote there; a new folder is expected")
+    ours = _marked(place / MARKER) | {MARKER: None}
+    for file in sorted(place.rglob("*")):
+        name = file.relative_to(place).as_posix()
+        if file.is_dir() and not file.is_symlink():
+            continue
+        if name not in ours:
+            raise InputError(f"{path}: holds {name!r}, which no command of zerostart wrote there; a new folder is expected")
+        if ours[name] is not None and _digest(file) != ours[name]:
+            raise InputError(f"{path}: {name!r} was changed since zerostart wrote it; a new folder is expected")
 
 
-def _marked(marker: Path) -> set[str]:
-    """The files that a marker names: JSON, which escapes whatever a name may hold; it was one name a line once."""
+def _marked(marker: Path) -> dict[str, str | None]:
+    """The files that a marker names, and their digests: JSON, which escapes whatever a name may hold.
+
+    It was a list of names once, and one name a line before: without digests.
+    """
     if not marker.is_file():
-        return set()
+        return {}
     text = marker.read_text(encoding="utf-8", errors="surrogateescape")
     try:
         names = json.loads(text)
     except (ValueError, RecursionError):
-        return set(text.split("\n"))
-    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else {text}
+        return dict.fromkeys(text.split("\n"))
+    if isinstance(names, dict):
+        return {name: str(digest) for name, digest in names.items()}
+    return dict.fromkeys(name for name in names if isinstance(name, str)) if isinstance(names, list) else {text: None}
+
+
+def _digest(file: Path) -> str:
+    """Of what a regular file holds; of anything else, which no command writes, no digest at all."""
+    if file.is_symlink() or not file.is_file():
+        return ""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
 def _place(path: Path) -> Path:
@@ -125,8 +145,9 @@ def output_folder(path: str | Path) -> Iterator[Path]:
     check_output_folder(path)
     with _replaced(_place(Path(path))) as temporary:
         yield temporary
-        files = sorted(file.relative_to(temporary).as_posix() for file in temporary.rglob("*") if not file.is_dir())
-        (temporary / MARKER).write_text(json.dumps(files, indent=0), encoding="utf-8")
+        files = sorted(file for file in temporary.rglob("*") if not file.is_dir())
+        marked = {file.relative_to(temporary).as_posix(): _digest(file) for file in files}
+        (temporary / MARKER).write_text(json.dumps(marked, indent=0), encoding="utf-8")
         check_output_folder(path)  # something may have been put there meanwhile
 
 

@@ -3,8 +3,10 @@
 import os
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
+from small_sets import import_yolo
 
 from zerostart.datasets.files import files_below, pictures_below, read_content, read_text, spelled
 from zerostart.datasets.stems import Alike
@@ -44,6 +46,18 @@ def test_a_mark_is_skipped_and_what_is_no_file_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="pipe: is a pipe; a file is expected"):
         read_content(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", ["images/train.png", "labels/val.txt", "train.txt"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_a_data_set_with_what_never_ends_is_refused_at_once(tmp_path, name, kind):
+    """A pipe that nobody writes to, and /dev/zero: as a picture, as its labels, as a split's list."""
+    lists = [name.removesuffix(".txt")] if name == "train.txt" else []
+    import_yolo(tmp_path, {})
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name) if kind == "a pipe" else (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=f"{Path(name).name}.*({kind}|not a regular file)"):
+        import_yolo(tmp_path, {}, draw=False, lists=lists)
 
 
 def test_a_folder_with_two_names_is_found_by_the_first_of_them(tmp_path, monkeypatch):

@@ -49,6 +49,10 @@ DEFECTS = {
     ),
     "no such image": ({"annotations": [BOXES[0] | {"image_id": 9}]}, "image_id 9 is not the id of an image of this file"),
     "no such category": ({"annotations": [BOXES[0] | {"category_id": 9}]}, "category_id 9 is not the id of a category"),
+    "an infinite category": (
+        {"categories": [*CATEGORIES, {"id": float("inf"), "name": "hole"}]},
+        r"categories\[2\]\.id: input should be a valid integer",
+    ),
     "fractions": ({"annotations": [BOXES[0] | {"bbox": [0.1, 0.2, 0.3, 0.4]}]}, "every bbox lies in \\[0, 1\\]"),
     "NaN": ({"annotations": [BOXES[0] | {"bbox": [1, 2, float("nan"), 4]}]}, ""),
 }

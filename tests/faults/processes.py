@@ -12,6 +12,7 @@ from injection import STRUCK, Fault, inject
 from targets import Target
 
 from zerostart.errors import run_stage
+from zerostart.interruptions import end_at_once
 
 PATIENCE = 180.0
 """Seconds after which a run counts as hanging."""
@@ -67,6 +68,7 @@ def _child(target: Target, folder: Path, fault: Fault | None, pipes: list[int]) 
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
+    end_at_once()  # as `python -m` has it until all is imported
     os.chdir(folder)
     sys.argv = [target.name, *target.arguments]
     operations, code = inject(fault, folder, report), 0

@@ -26,7 +26,7 @@ class Usual(NamedTuple):
 
     target: Target
     made: Tree
-    """The files and folders that it makes."""
+    """The files and folders that it makes, and the files that it changes."""
     ended: Ended
 
 
@@ -80,12 +80,16 @@ def build(folder: Path) -> World:
             for path in sorted((folder / "data/raw/synthetic/images").iterdir())[:3]:
                 shutil.copy(path, folder / "shown")  # for `predict`
                 after[f"shown/{path.name}"] = path.read_bytes()
-        made = {name: after[name] for name in sorted(after.keys() - before.keys()) if "shown/" not in name}  # in one order
+        new = sorted(name for name in after if name not in before or after[name] != before[name])  # in one order
+        made = {name: after[name] for name in new if "shown/" not in name}
         usual.append(Usual(target, made, ended))
         if target.command:
-            for name in sorted(usual[-1].made, reverse=True):
+            for name in sorted(made, reverse=True):
                 path = folder / name
-                path.rmdir() if usual[-1].made[name] is None else path.unlink()
+                if name in before:
+                    path.write_bytes(before[name])
+                else:
+                    path.rmdir() if made[name] is None else path.unlink()
         else:
             before = after
     return World(folder, read_tree(folder), usual)
@@ -116,7 +120,7 @@ def attempt(trial: Trial, place: Path, world: World) -> Outcome:
     target, made = trial.usual.target, trial.usual.made
     shutil.copytree(world.folder, place, symlinks=True)
     expected = world.tree | made
-    if not trial.anew:
+    if not trial.anew and not target.command:  # its output is not there
         for name in sorted(made, reverse=True):
             path = place / name
             if path.is_file():
@@ -124,7 +128,7 @@ def attempt(trial: Trial, place: Path, world: World) -> Outcome:
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
     first = run(target, place, trial.fault, trial.usual.ended.seconds)
-    problems = _of_the_fault(first, read_tree(place), expected, target)
+    problems = _of_the_fault(first, read_tree(place), world.tree, expected, target)
     second = run(target, place)
     if second.code and not (REFUSED in second.err and target.command):
         problems.append(f"the same command then ends with {second.code}: {second.err[-1500:]}")
@@ -138,14 +142,15 @@ def attempt(trial: Trial, place: Path, world: World) -> Outcome:
     return Outcome(str(trial), trial.fault.kind, first.struck, problems)
 
 
-def _of_the_fault(first: Ended, left: Tree, expected: Tree, target: Target) -> list[str]:
+def _of_the_fault(first: Ended, left: Tree, before: Tree, expected: Tree, target: Target) -> list[str]:
     """What is wrong right after the fault: a traceback, or half an output under its final name."""
     problems = []
     if "Traceback" in first.err:
         problems.append(f"a traceback: {first.err[-1500:]}")
     if not target.told:
         hidden = {name for name in left if any(part.startswith((".tmp-", ".finished-")) for part in name.split("/"))}
-        torn = [name for name in left.keys() - hidden - CURVES if name not in expected or left[name] != expected[name]]
+        whole = [before, expected]
+        torn = [n for n in left.keys() - hidden - CURVES if not any(n in tree and left[n] == tree[n] for tree in whole)]
         problems += [f"half-written: {name}" for name in torn]
     return problems
 

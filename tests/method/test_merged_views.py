@@ -63,6 +63,16 @@ def test_hand_calculated():
     np.testing.assert_allclose(merged_boxes, [[[shifted, 0.2, 0.2, 0.2], [0.8, 0.8, 0.1, 0.1]]], rtol=1e-5)
 
 
+def test_boxes_at_the_limit_are_one_and_of_equal_scores_the_first_leads():
+    """Three boxes in a row, neighbours with IoU 1/2 exactly: the first takes the second, and the third stays alone."""
+    row = np.float32([[0.25, 0.5, 0.25, 0.5], [0.375, 0.5, 0.25, 0.5], [0.5, 0.5, 0.25, 0.5]])
+    row[:, 2] = 0.375
+    boxes, logits = row[None], np.repeat(logit([0.6, 0.1])[None], 3, axis=1)
+    merged_boxes, merged = merge([boxes], [logits], 0.5)
+    np.testing.assert_allclose(sigmoid(merged[0, :, 0]), [0.6, 0.6, 0], atol=1e-6)
+    np.testing.assert_allclose(sorted(merged_boxes[0, :2, 0]), [0.3125, 0.5], atol=1e-6)
+
+
 def test_empty_boxes_are_groups_of_their_own():
     boxes, logits = np.zeros((1, 2, 4), np.float32), logit([0.6, 0.1], [0.5, 0.1])[None]
     _, merged = merge([boxes, boxes], [logits, logits], 0.8)

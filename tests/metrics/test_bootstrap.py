@@ -49,9 +49,13 @@ def test_weights_of_one_are_the_point_estimate():
         np.testing.assert_allclose(ar[:, b], expected_ar, atol=1e-12)
 
 
+@pytest.mark.parametrize("crowds", [False, True])
 @pytest.mark.parametrize("seed", range(8))
-def test_weights_equal_pycocotools_on_repeated_images(seed):
+def test_weights_equal_pycocotools_on_repeated_images(seed, crowds):
     s = sample(seed, images=6, queries=15, most=4)
+    for region in s.ground_truth["annotations"][::3] if crowds else ():
+        x, y, width, height = region["bbox"]
+        region |= {"iscrowd": 1, "bbox": [x - width / 2, y - height / 2, 2 * width, 2 * height]}
     times = np.array([2, 1, 0, 3, 1, 1]) if seed else np.array([2, 1, 1, 1, 1, 1])
     weights = np.zeros(6)
     weights[np.argsort(np.argsort(s.image_ids))] = times  # matches are in ascending order of image id

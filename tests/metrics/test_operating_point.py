@@ -9,10 +9,10 @@ from zerostart.metrics.frozen_boxes import FrozenBoxEvaluator
 from zerostart.metrics.operating_point import OperatingPoint, best_class_only, best_threshold, confusion_rows
 
 
-def toy():
+def toy(*more):
     """Image 1: a crack found, a dent taken for a crack. Image 2: a dent missed, a dent seen where nothing is."""
     objects = [annotation(1, 1, 0, 0, 0, 20, 20), annotation(2, 1, 1, 50, 50, 20, 20), annotation(3, 2, 1, 0, 0, 20, 20)]
-    truth = coco([1, 2], [(100, 100)] * 2, objects, ["crack", "dent"])
+    truth = coco([1, 2], [(100, 100)] * 2, [*objects, *more], ["crack", "dent"])
     boxes = np.stack(
         [
             boxes_of((0, 0, 20, 20), (0, 0, 20, 18), (50, 50, 20, 20)),
@@ -38,6 +38,13 @@ def test_confusion_hand_calculated():
         ("background", "dent", 1),
         ("background", "background", 0),
     ]
+
+
+def test_in_a_crowd_region_a_detection_of_its_class_is_neither_right_nor_wrong():
+    """A region of dents around what is seen where nothing is."""
+    evaluator, logits = toy(annotation(4, 2, 1, 60, 60, 40, 40) | {"iscrowd": 1})
+    counts = OperatingPoint(evaluator, logits, 0.5).confusion()
+    assert counts[2].tolist() == [1, 0, 0]  # the dent of 0.75 at (70, 70) is no longer counted
 
 
 def test_recall_and_found_hand_calculated():

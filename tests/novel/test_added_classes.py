@@ -12,7 +12,8 @@ from zerostart.errors import InputError
 from zerostart.export import largest_difference
 from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.exported import FILES, open_export
-from zerostart.novel.added import AddedDetector
+from zerostart.inference.refined_detector import Seen
+from zerostart.novel.added import AddedDetector, _ignoring
 from zerostart.novel.additions import Additions
 from zerostart.novel.regions import look_at_regions
 from zerostart.novel.rows import load_vocabulary, save_vocabulary
@@ -67,6 +68,27 @@ def test_what_is_ignored_only_lowers_scores(pixels):
     assert (after <= before).all() and (after < before).any()
 
 
+def test_what_is_ignored_is_ignored_in_its_place():
+    """Two plain queries fit a description by 0.9 and 0.2; what lies on the first, on the second, elsewhere."""
+    plain = torch.tensor([[[0.2, 0.2, 0.2, 0.2], [0.7, 0.7, 0.2, 0.2]]])
+    boxes = torch.cat([plain, torch.tensor([[[0.2, 0.6, 0.2, 0.2]]])], dim=1)
+    nothing = torch.zeros(1, 3, 2)
+    seen = Seen(boxes, torch.full((1, 3, 2), 0.5), nothing, nothing, nothing)
+    scores = _ignoring(seen, plain, torch.tensor([[0.9, 0.2]])).scores
+    torch.testing.assert_close(scores[0, :, 0], torch.tensor([0.05, 0.4, 0.5]))
+
+
+def test_a_new_class_is_an_object_first(pixels):
+    """However well the words fit: its score is at most the frozen detector's own best one of the query."""
+    detector = refined_sample()
+    pixels = torch.nn.functional.interpolate(pixels, detector.image_size)
+    added = AddedDetector(detector, ADDED, vocabulary(feature_count(detector, pixels)), encoder())
+    views = added.look_at_views(pixels)
+    new = added.merged(views).scores[:, -views.plain["logits"].shape[1] :, len(CLASSES)]
+    objects = views.plain["logits"].sigmoid().amax(dim=2)
+    assert (new <= objects * (1 + 1e-5)).all() and (new > 0).any()
+
+
 def test_the_exported_graph_finds_the_new_class_as_well(pixels, tmp_path):
     """For any number of images; it was traced with two."""
     detector = refined_sample(test_flips="none")
@@ -99,6 +121,22 @@ def test_a_vocabulary_comes_back_as_it_was(tmp_path):
     assert load_vocabulary(tmp_path).settings == vocabulary(4).settings
     with pytest.raises(InputError, match="make novel"):
         load_vocabulary(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", "half", "an array", "another"])
+def test_a_damaged_vocabulary_is_one_sentence(tmp_path, content):
+    save_vocabulary(vocabulary(4), tmp_path)
+    path = tmp_path / "vocabulary.npz"
+    whole = path.read_bytes()
+    if content == "an array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif content == "another":
+        np.savez(path, matrix=np.zeros(3))
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(InputError, match=r"vocabulary\.npz: not a vocabulary that can be read \(.+`make novel` learns one"):
+        load_vocabulary(tmp_path)
 
 
 def test_another_detector_s_vocabulary_is_refused():

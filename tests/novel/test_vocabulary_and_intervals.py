@@ -10,7 +10,16 @@ from zerostart.novel.params import load_novel_params
 from zerostart.novel.queries import Looks
 from zerostart.novel.rows import learn
 from zerostart.novel.texts import BagOfWords, understood, unknown_words
-from zerostart.novel.vocabulary import Moments, Sums, fit_vocabulary, named_rows, novel_scores, row_scores, whitening
+from zerostart.novel.vocabulary import (
+    Moments,
+    Sums,
+    feature_scale,
+    fit_vocabulary,
+    named_rows,
+    novel_scores,
+    row_scores,
+    whitening,
+)
 
 
 def sample():
@@ -56,6 +65,17 @@ def test_words_can_only_lower_objectness():
     assert scores[0, 0] < np.log(0.9) - 10 and scores[1, 0] == pytest.approx(np.log(0.9), abs=1e-4)
 
 
+def test_the_score_of_a_new_class_by_hand():
+    """At the shift the words halve it `gain` times, one deviation above by σ(2) each time."""
+    scores = novel_scores(np.log([0.8, 0.8]), np.array([[1.5], [2.5]]), 3.0, 1.5)
+    np.testing.assert_allclose(np.exp(scores[:, 0]), [0.8 / 2**3, 0.8 / (1 + np.exp(-2)) ** 3])
+
+
+def test_a_feature_that_never_varies_is_left_as_it_is():
+    scale = feature_scale(np.float32([[3, 1], [3, 5]]))
+    np.testing.assert_array_equal(scale(np.float32([[3, 5], [4, 3]])), [[0, 1], [1, 0]])
+
+
 def test_the_judge_sees_only_its_categories():
     boxes = np.array([[[0.2, 0.2, 0.2, 0.2], [0.7, 0.7, 0.2, 0.2]]] * 2)
     annotations = [
@@ -85,9 +105,18 @@ def test_an_estimate_covers_seeds_kinds_and_images():
     assert found.low < found.value < found.high
 
 
+def test_an_estimate_draws_the_seeds():
+    rng = np.random.default_rng(1)
+    seeds = rng.normal(0, 1, (8, 1, 1))
+    found = estimate(np.repeat(np.repeat(0.5 + seeds, 5, axis=1), 400, axis=2))
+    assert found.error == pytest.approx(seeds.std() / np.sqrt(8), rel=0.15)
+
+
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.04: times 3, 2 and 1.
     assert holm({"a": 0.04, "b": 0.01, "c": 0.02}) == pytest.approx({"a": 0.04, "b": 0.03, "c": 0.04})
+    # 0.025 once would be less than 0.02 twice: none is below one that was smaller.
+    assert holm({"a": 0.025, "b": 0.01, "c": 0.02}) == pytest.approx({"a": 0.04, "b": 0.03, "c": 0.04})
 
 
 def test_a_bag_knows_the_words_of_the_captions_only():

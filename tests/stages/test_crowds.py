@@ -1,5 +1,6 @@
 """A COCO file with crowd regions from the import to the metrics file: the numbers are those of pycocotools."""
 
+import csv
 import importlib
 import json
 from pathlib import Path
@@ -51,6 +52,11 @@ def write_set(split: str, seed: int) -> View:
     return View(np.zeros((10, 16, 2), np.float32), s.logits, s.boxes, np.arange(1, 11))
 
 
+def read_table(path: str) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture
 def views(tmp_path, monkeypatch):
     """A folder with the imported set and the detections of each split."""
@@ -84,6 +90,13 @@ def test_crowd_regions_give_the_numbers_of_pycocotools(views, monkeypatch):
     truth, test = json.loads(Path("data/coco/test.json").read_text()), views["test"]
     crowds = [item for item in truth["annotations"] if item["iscrowd"]]
     assert len(crowds) > 5 and len(crowds) < len(truth["annotations"]) / 2
+    objects = [CLASSES[item["category_id"]] for item in truth["annotations"] if not item["iscrowd"]]
+    for name in ("baseline", "refined"):  # what was found and missed at the threshold: the objects, and no region
+        rows = read_table(f"plots/confusion_{name}.csv")
+        for actual in CLASSES:
+            assert sum(int(row["count"]) for row in rows if row["actual"] == actual) == objects.count(actual)
+    listed = [row["class"] for row in read_table("plots/critical_objects.csv")]
+    assert sorted(listed) == sorted(name for name in objects if name in CARD["critical"])
     sizes = np.array([(image["width"], image["height"]) for image in truth["images"]])
     reported = json.loads(Path("metrics/evaluate.json").read_text())
     for name, logits in (("baseline", test.logits), ("refined", refine(test.logits))):

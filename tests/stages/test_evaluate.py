@@ -157,6 +157,17 @@ def test_thresholds_come_from_val(stage):
     assert odds[1] == pytest.approx(odds[0] / np.e, rel=1e-4)
 
 
+def test_temperatures_come_from_val(stage):
+    """As the thresholds: halved logits there need half the temperature, whatever test says."""
+    s = stage.views["val"]
+    found = []
+    for logits in (s.logits, s.logits / 2):
+        cache("val", s._replace(logits=logits))
+        stage.module.main()
+        found.append(json.loads(Path("metrics/evaluate.json").read_text())["temperature"])
+    assert found[1]["baseline"] == pytest.approx(found[0]["baseline"] / 2, rel=0.02)
+
+
 def test_refusals(stage):
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("dataset: toy", "dataset: other"))
     with pytest.raises(InputError, match=r"val\.json.*'toy'.*'other'"):

@@ -45,7 +45,7 @@ class TrainingParams(FrozenModel):
     """Learning rate of the class heads, as a multiple of `lr`."""
     warmup_steps: Annotated[Integer, Field(ge=0, le=1_000_000_000)]
     weight_decay: Annotated[NotNegative, Field(le=1000)]
-    clip_norm: Positive
+    clip_norm: Annotated[Positive, Field(le=1_000_000_000)]
     ema_decay: Annotated[Number, Field(ge=0, lt=1)]
     patience: Count
     seed: Annotated[Integer, Field(ge=0, lt=2**32)]

@@ -9,6 +9,7 @@ from zerostart.config import Count, FrozenModel, Integer, Number, Positive, Samp
 from zerostart.errors import InputError
 
 PATH = Path("pipelines/novel/params.yaml")
+Ridge = Annotated[Positive, Field(le=1_000_000)]
 
 
 class School(FrozenModel):
@@ -17,7 +18,7 @@ class School(FrozenModel):
     images: Count
     marks: tuple[Count, Count]
     """Fewest and most marks that are tried on a picture."""
-    seed: Integer
+    seed: Annotated[Integer, Field(ge=0, lt=2**32)]
 
 
 class DatasetParams(FrozenModel):
@@ -27,7 +28,7 @@ class DatasetParams(FrozenModel):
     """Tints of its school; `grey` alone where the images have no colour."""
     surface: str
     """drawn: on drawn metal; own: on the data set's training images, away from their boxes."""
-    scale: Positive
+    scale: Annotated[Positive, Field(le=100)]
     """Size of the marks, 1 on images of 256 pixels."""
     kinds: bool
     """Whether pictures with kinds that the detector never saw are drawn for it."""
@@ -43,28 +44,28 @@ class NovelParams(FrozenModel):
     """Pictures with kinds that nobody knows: `val` chooses, `test` judges; `val_pool` and `pool` give examples of them."""
     known_share: Annotated[Number, Field(ge=0, lt=1)]
     """Share of marks of the known classes in them."""
-    captions_per_object: Count
+    captions_per_object: Annotated[Count, Field(le=1000)]
     omit: Annotated[Number, Field(ge=0, lt=1)]
     """Probability that a caption leaves a fact out."""
     regions: bool
     """Whether regions of the backbone are looked at as well as the query's features."""
-    ridge_features: Positive
+    ridge_features: Ridge
     """γ, in shares of the mean variance of a feature."""
-    ridge_text: Positive
+    ridge_text: Ridge
     """λ."""
     background: Annotated[Number, Field(ge=0, le=1)]
     """Weight of queries that need not cover anything in the covariance of the features."""
     known_objects: bool
     """Whether labelled objects of the known classes shape the covariance as well."""
-    gain: Positive
+    gain: Annotated[Positive, Field(le=1000)]
     """How strongly the words act beside objectness."""
-    shift: Number
+    shift: Annotated[Number, Field(ge=-100, le=100)]
     """From how many deviations above the mean on the words speak for a query."""
-    worth: Positive
+    worth: Annotated[Positive, Field(le=1_000_000)]
     """How many labelled objects the sentence counts for where there are some."""
-    candidates: dict[str, tuple[bool | Number, ...]]
+    candidates: dict[str, tuple[bool | Annotated[Number, Field(ge=-1_000_000, le=1_000_000)], ...]]
     """What the stage `choose` tries for each of the parameters above, from the first value on."""
-    seeds: Annotated[Integer, Field(ge=2)]
+    seeds: Annotated[Integer, Field(ge=2, le=1000)]
     """Each draws its half of the school, its captions and its controls."""
     shots: tuple[Count, ...]
     caption_counts: tuple[Count, ...]

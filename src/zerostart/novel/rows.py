@@ -6,17 +6,20 @@ objectness · σ(2(z − shift))^gain.
 
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
+from zerostart.errors import InputError
 from zerostart.novel.material import School, Seen
 from zerostart.novel.params import NovelParams
 from zerostart.novel.queries import SEEN_FROM, Looks, objectness
 from zerostart.novel.texts import unit
 from zerostart.novel.vocabulary import Moments, Sums, feature_scale, fit_vocabulary, whitening
 from zerostart.outputs import write_json
-from zerostart.records import read_json
+from zerostart.records import check_regular, read_json
 
+SETTINGS = {"classes", "detector", "text_encoder", "language", "gain", "shift", "regions", "worth"}
 ARRAYS = ("matrix", "text_mean", "mean", "deviation", "reference_mean", "reference_covariance")
 
 
@@ -102,7 +105,15 @@ def save_vocabulary(vocabulary: SavedVocabulary, folder: Path) -> None:
 
 
 def load_vocabulary(folder: Path) -> SavedVocabulary:
-    """Read a folder of :func:`save_vocabulary`."""
+    """Read a folder of :func:`save_vocabulary`; raises InputError where it holds anything else."""
     settings = read_json(folder / "settings.json", "`make novel` learns a vocabulary")
-    with np.load(folder / "vocabulary.npz") as arrays:
-        return SavedVocabulary(*(arrays[name].astype(np.float64) for name in ARRAYS), settings)
+    if not isinstance(settings, dict) or SETTINGS - settings.keys():
+        names = ", ".join(sorted(SETTINGS))
+        raise InputError(f"{folder}/settings.json: an object with {names} is expected; `make novel` writes it")
+    path = folder / "vocabulary.npz"
+    check_regular(path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return SavedVocabulary(*(arrays[name].astype(np.float64) for name in ARRAYS), settings)
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile) as error:
+        raise InputError(f"{path}: not a vocabulary that can be read ({error}); `make novel` learns one") from None
