@@ -5,7 +5,7 @@
 
 from functools import partial
 from pathlib import Path
-from textwrap import wrap
+from textwrap import shorten, wrap
 
 import numpy as np
 
@@ -43,8 +43,8 @@ def main() -> str:
             if score[best] >= THRESHOLD:
                 drawn.append((tuple(boxes[picture, best].tolist()), BOX))
             path = data / "pictures/test" / images[picture]["file_name"]
-            text = kinds.sentences[asked][OWN_WORDING][0]
-            caption = "\n".join([f"{kinds.names[kind]}, {said}: {score[best]:.2f}", *wrap(text, 40)[:2]])
+            text = shorten(kinds.sentences[asked][OWN_WORDING][0], 74, placeholder=" …")
+            caption = "\n".join([f"{kinds.names[kind]}, {said}: {score[best]:.2f}", *wrap(text, 40)])
             tiles.append(Tile(partial(open_rgb, path), tuple(drawn), caption))
     path = Path(f"plots/novel/{dataset}_found.png")
     with output_file(path) as temporary:
