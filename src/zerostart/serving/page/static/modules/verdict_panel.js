@@ -1,0 +1,56 @@
+/** The verdict on the picture: how much is judged, a sentence, and saving it. */
+
+import { Problem, request } from "./api.js";
+import { byId } from "./dom.js";
+import { enginesShown, shown } from "./shown.js";
+import { on, state, tell } from "./state.js";
+import { word } from "./words.js";
+
+let problem = null;
+
+export function startVerdictPanel() {
+  on("current", () => {
+    problem = null;
+    byId("sentence").value = state.current?.verdict.sentence ?? "";
+  });
+  on("current shown verdict language", draw);
+  byId("sentence").addEventListener("input", (event) => {
+    state.current.verdict.say(event.target.value);
+    tell("verdict");
+  });
+  byId("save").addEventListener("click", save);
+  window.addEventListener("beforeunload", (event) => state.pictures.some(({ verdict }) => verdict.changed) && event.preventDefault());
+}
+
+function draw() {
+  const { current } = state;
+  byId("verdict-panel").hidden = !current;
+  if (!current) return;
+  const { verdict } = current;
+  const findings = enginesShown().flatMap(shown);
+  const judged = findings.filter(({ decision }) => decision).length;
+  byId("verdict-count").textContent = word("judged_of", { judged, all: findings.length, added: verdict.added.length });
+  const said = problem ?? (verdict.changed ? word("not_saved") : verdict.number === null ? "" : word("saved", { number: verdict.number }));
+  if (byId("verdict-said").textContent !== said) byId("verdict-said").textContent = said;
+  byId("verdict-said").classList.toggle("error", problem !== null);
+  byId("verdict-said").classList.toggle("good", !problem && !verdict.changed && verdict.number !== null);
+}
+
+async function save() {
+  const { id, verdict } = state.current;
+  const body = verdict.body(byId("inspector").value.trim(), byId("part").value.trim());
+  verdict.changed = false; // what is changed while the answer is on its way counts again
+  byId("save").disabled = true;
+  problem = null;
+  try {
+    verdict.number = (await request(`/v1/inspections/${id}/verdict`, { body })).verdict;
+  } catch (reason) {
+    verdict.changed = true;
+    if (!(reason instanceof Problem)) throw reason;
+    problem = reason.message;
+  } finally {
+    byId("save").disabled = false;
+    tell("verdict");
+  }
+  tell("saved");
+}
