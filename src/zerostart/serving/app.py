@@ -1,0 +1,304 @@
+"""The REST API and the page: what each address answers. All boxes are in pixels of the upright original picture."""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp
+
+from zerostart.datasets.pictures import MOST_PIXELS
+from zerostart.serving.guards import BodyInTime, SameOriginAndToken, SecurityHeaders, refusal
+from zerostart.serving.judgements import Verdict, checked
+from zerostart.serving.options import CaseFilters, Label, Text
+from zerostart.serving.refusals import Refusal, of_disk
+from zerostart.serving.service import Service
+from zerostart.serving.store import Store, sha256_of
+from zerostart.serving.telemetry import Telemetry, Timed, resident
+from zerostart.serving.uploads import FORM, MOST_BYTES, read_upload
+from zerostart.serving.worth import worth
+
+PAGE = Path(__file__).parent / "page"
+PICTURE_ID = r"^[0-9a-f]{64}$"
+CROP_ID = r"^[\w.-]{1,200}$"
+ERROR = {
+    "description": "One sentence",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
+        }
+    },
+}
+REFUSED: dict[int | str, dict[str, Any]] = {status: ERROR for status in (400, 401, 403, 404, 408, 413, 415, 422, 500, 503, 507)}
+
+
+def make_app(service: Service, store: Store, token: str | None = None, loopback: bool = True) -> ASGIApp:
+    """The application. token: without it nothing under /v1 is answered; loopback: it is reached from this machine only."""
+    telemetry = Telemetry()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(title="zerostart", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, responses=REFUSED)
+    _errors(app)
+    _inspections(app, service, store)
+    _verdicts(app, store)
+    _cases(app, service, store)
+    _state(app, service, store, telemetry)
+    _page(app)
+    # Around all of it, as FastAPI answers a defect outside of what is added by `add_middleware`; the last is met first.
+    guarded = SameOriginAndToken(BodyInTime(RequestBodyLimitMiddleware(app, MOST_BYTES)), token, loopback)
+    return Timed(SecurityHeaders(guarded), telemetry)
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, error: Refusal) -> JSONResponse:
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+        return refusal(error.status, error.sentence, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
+        said = problem["msg"].removeprefix("Value error, ")
+        text = f"{where}: {said}" if where else said
+        return refusal(422, text.encode("ascii", "backslashreplace").decode())
+
+    @app.exception_handler(HTTPException)
+    async def known(_: Request, error: HTTPException) -> JSONResponse:
+        return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(sqlite3.Error)
+    async def disk(_: Request, error: OSError | sqlite3.Error) -> JSONResponse:
+        found = of_disk(error)
+        if found is None:
+            raise error
+        return await refused(_, found)
+
+    @app.exception_handler(Exception)
+    async def defect(_: Request, __: Exception) -> JSONResponse:
+        return refusal(500, "this request met a defect of the server, which its log describes")
+
+
+def _inspections(app: FastAPI, service: Service, store: Store) -> None:
+    @app.post("/v1/inspections", openapi_extra=FORM)
+    async def inspect(request: Request) -> JSONResponse:
+        """Look at a picture: detections with reasons, the nearest cases, tags."""
+        with await read_upload(request) as upload:
+            async with service.place():
+                size, pixels = await service.decode(upload.file, "pixels")
+                try:
+                    look = upload.look.model_dump()
+                    reply = await service.ask({"do": "inspect", "size": size, "look": look}, [pixels])
+                finally:
+                    os.close(pixels)
+            picture_id = await run_in_threadpool(sha256_of, upload.file)
+            answer = {"id": picture_id, **reply}
+            answer["picture"] |= {"file_name": upload.name}
+            answer["part"] = upload.look.part
+            await run_in_threadpool(store.add_picture, picture_id, upload.file)
+            temperatures = (service.about or {}).get("temperatures", {})
+            await run_in_threadpool(store.add_inspection, answer, worth(answer, temperatures))
+        return JSONResponse(answer)
+
+    @app.get("/v1/inspections/{picture_id}")
+    async def inspection(picture_id: str) -> JSONResponse:
+        """The newest answer about a picture."""
+        return JSONResponse((await _stored(store, picture_id))[1])
+
+    @app.get("/v1/inspections/{picture_id}/picture", response_class=Response)
+    async def picture(picture_id: str) -> Response:
+        """The picture, upright, as a JPEG that is encoded anew: no byte of what was sent."""
+        await _stored(store, picture_id)
+        async with service.place():
+            with _opened(store, picture_id) as content:
+                _, file = await service.decode(content.fileno(), "jpeg")
+        with open(file, "rb") as stream:
+            stream.seek(0)
+            jpeg = await run_in_threadpool(stream.read)
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=31536000, immutable"})
+
+
+def _verdicts(app: FastAPI, store: Store) -> None:
+    @app.post("/v1/inspections/{picture_id}/verdict", status_code=201)
+    async def judge(picture_id: str, verdict: Verdict) -> JSONResponse:
+        """Append a verdict on the newest inspection of a picture; all are kept, the newest one counts."""
+        number, answer = await _stored(store, picture_id)
+        said = checked(verdict, answer)
+        n = await run_in_threadpool(store.add_verdict, picture_id, number, said)
+        return JSONResponse({"verdict": n, "inspection": picture_id}, 201)
+
+    @app.get("/v1/inspections/{picture_id}/verdict")
+    async def judgement(picture_id: str) -> JSONResponse:
+        """The newest verdict on a picture."""
+        found = await run_in_threadpool(store.verdict, _picture_id(picture_id))
+        if found is None:
+            raise Refusal(404, "no verdict on this picture was given")
+        return JSONResponse(found)
+
+    @app.get("/v1/next")
+    async def following(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> JSONResponse:
+        """Inspected pictures without a verdict, those first from which most is learned."""
+        return JSONResponse(await run_in_threadpool(store.next, limit))
+
+
+def _cases(app: FastAPI, service: Service, store: Store) -> None:
+    @app.get("/v1/cases")
+    async def cases(
+        inspection: str | None = None,
+        detection: Annotated[str | None, Query(max_length=40)] = None,
+        text: Text | None = None,
+        k: Annotated[int, Query(ge=1, le=50)] = 5,
+        zone: Annotated[list[Label], Query()] = [],  # noqa: B006
+        damage: Annotated[list[Label], Query()] = [],  # noqa: B006
+        severity: Annotated[list[Label], Query()] = [],  # noqa: B006
+        part: Label | None = None,
+    ) -> JSONResponse:
+        """The cases on record nearest to a detection's crop, to a whole inspected picture, or to a sentence."""
+        filters = CaseFilters(
+            zone=[value for value in zone if value],  # a form that was not filled in sends empty ones
+            damage=[value for value in damage if value],
+            severity=[value for value in severity if value],
+            part=part or None,
+        ).model_dump()
+        inspection, text, detection = inspection or None, text or None, detection or None
+        message = {"do": "cases", "k": k, "filters": filters, "text": text, "box": None}
+        if (inspection is None) == (text is None):
+            raise Refusal(422, "either `inspection` or `text` is expected")
+        if inspection is None:
+            async with service.place():
+                return JSONResponse(await service.ask(message))
+        _, answer = await _stored(store, inspection)
+        if detection is not None:
+            message["box"] = _box(answer, detection)
+        async with service.place():
+            with _opened(store, inspection) as content:
+                message["size"], pixels = await service.decode(content.fileno(), "pixels")
+            try:
+                return JSONResponse(await service.ask(message, [pixels]))
+            finally:
+                os.close(pixels)
+
+    @app.get("/v1/cases/filters")
+    async def filters() -> JSONResponse:
+        """The values that the filters of cases may have."""
+        return JSONResponse(_about(service)["filters"])
+
+    @app.get("/v1/cases/{crop_id}/picture", response_class=FileResponse)
+    async def case_picture(crop_id: str) -> Response:
+        """The picture of a case on record."""
+        found = (await service.ask({"do": "case", "crop_id": crop_id[:200]}))["path"]
+        if found is None or not Path(found).is_file():
+            raise Refusal(404, "no case on record has this id, or its picture is not there")
+        return FileResponse(found, media_type="image/jpeg")
+
+
+def _state(app: FastAPI, service: Service, store: Store, telemetry: Telemetry) -> None:
+    @app.get("/v1/settings")
+    async def settings() -> JSONResponse:
+        """What the server can do."""
+        about = _about(service)
+        known = {key: about[key] for key in ("classes", "critical", "thresholds", "versions", "missing", "tag_engines")}
+        engines = ["baseline", "refined"] if about["versions"]["detector"] else []
+        return JSONResponse(known | {"engines": engines, "limits": {"bytes": MOST_BYTES, "pixels": MOST_PIXELS}})
+
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        """The process lives."""
+        return JSONResponse({"status": "lives"})
+
+    @app.get("/readiness")
+    async def readiness() -> JSONResponse:
+        """The models are loaded."""
+        if not service.ready:
+            said = "; ".join(entry["sentence"] for entry in service.about["missing"]) if service.about else service.trouble
+            raise Refusal(503, said, 5)
+        return JSONResponse({"status": "ready", "versions": service.about["versions"]})
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        counts, stored = service.counts, await run_in_threadpool(store.counts)
+        values = {
+            "waiting_requests": ("gauge", "Requests that are worked on or wait for it.", counts.waiting),
+            "refused_busy_total": ("counter", "Requests refused as the queue was full.", counts.busy),
+            "decoders_replaced_total": ("counter", "Decoders that were killed or crashed.", counts.decoders_replaced),
+            "models_replaced_total": ("counter", "Model processes that were killed or crashed.", counts.models_replaced),
+            "reloads_total": ("counter", "Sets of models that took another one's place.", counts.reloads),
+            "inspections_stored": ("gauge", "Inspections in the store.", stored["inspections"]),
+            "verdicts_stored": ("gauge", "Verdicts in the store.", stored["verdicts"]),
+            "http_resident_bytes": ("gauge", "Memory of the HTTP process.", resident(os.getpid())),
+            "model_resident_bytes": ("gauge", "Memory of the process with the models.", resident(service.pids["model"])),
+            "ready": ("gauge", "Whether the models are loaded.", float(service.ready)),
+        }
+        return PlainTextResponse(telemetry.text(values), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _page(app: FastAPI) -> None:
+    app.mount("/static", StaticFiles(directory=PAGE / "static", check_dir=False), name="static")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return _file("index.html", "text/html; charset=utf-8")
+
+    @app.get("/sw.js", include_in_schema=False)
+    async def service_worker() -> Response:
+        return _file("sw.js", "text/javascript; charset=utf-8", {"Service-Worker-Allowed": "/"})
+
+    @app.get("/manifest.webmanifest", include_in_schema=False)
+    async def manifest() -> Response:
+        return _file("static/manifest.webmanifest", "application/manifest+json")
+
+
+def _file(name: str, kind: str, headers: dict[str, str] | None = None) -> Response:
+    if not (PAGE / name).is_file():
+        raise Refusal(404, f"no {name} here")
+    return FileResponse(PAGE / name, media_type=kind, headers=headers)
+
+
+def _about(service: Service) -> dict[str, Any]:
+    if service.about is None:
+        raise Refusal(503, service.trouble, 5)
+    return service.about
+
+
+def _picture_id(text: str) -> str:
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise Refusal(404, "not the id of an inspection; the SHA-256 of a picture is expected, 64 hexadecimal digits")
+    return text
+
+
+async def _stored(store: Store, picture_id: str) -> tuple[int, dict[str, Any]]:
+    found = await run_in_threadpool(store.inspection, _picture_id(picture_id))
+    if found is None:
+        raise Refusal(404, "this picture was not inspected here")
+    return found
+
+
+def _opened(store: Store, picture_id: str) -> Any:
+    try:
+        return store.picture(picture_id).open("rb")
+    except FileNotFoundError:
+        raise Refusal(404, "the picture of this inspection is not in the store any more") from None
+
+
+def _box(answer: dict[str, Any], detection: str) -> list[float]:
+    for found in answer["detections"].values():
+        for one in found:
+            if one["id"] == detection:
+                return one["box"]
+    raise Refusal(404, "the inspection has no detection with this id")

@@ -1,0 +1,68 @@
+"""The refined detector and its baseline as ONNX graphs that give every query with what explains it."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from zerostart.inference.detections import Detections, DetectorName
+from zerostart.inference.export_graph import Graph, write_onnx
+from zerostart.inference.refined_detector import RefinedDetector, Seen, Settings, detections_of
+from zerostart.outputs import stage_folder
+
+ENGINES: tuple[DetectorName, ...] = ("baseline", "refined")
+MOST_AT_ONCE = 16
+
+
+class Detector(Protocol):
+    """What looks at pictures here: a :class:`RefinedDetector`, or its graphs."""
+
+    settings: Settings
+
+    @property
+    def image_size(self) -> int: ...
+
+    def find(self, pixels: Tensor, threshold: float, which: DetectorName) -> list[Detections]: ...
+
+
+class _AllQueries(Graph):
+    """uint8 pixels B×3×S×S to all that one of the two detectors sees; see `Seen`."""
+
+    def __init__(self, detector: RefinedDetector, which: DetectorName):
+        super().__init__(detector)
+        self.which = which
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.refined.look(pixels) if self.which == "refined" else self.refined.look_as_baseline(pixels))
+
+
+class OnnxDetector:
+    """Finds what the :class:`RefinedDetector` does that it was made of."""
+
+    def __init__(self, detector: RefinedDetector, cache: Path, name: str, threads: int = 0):
+        """Open its graphs, or write them first: into cache/name, where `name` tells one detector from all others.
+
+        threads: of onnxruntime, 0 for its own choice.
+        """
+        self.settings, self.image_size = detector.settings, detector.image_size
+        folder = cache / name
+        if not folder.is_dir():
+            with stage_folder(folder) as temporary:
+                for which in ENGINES:
+                    write_onnx(_AllQueries(detector, which), temporary / f"{which}.onnx", Seen._fields)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        providers = ["CPUExecutionProvider"]
+        self._sessions = {
+            which: onnxruntime.InferenceSession(str(folder / f"{which}.onnx"), options, providers=providers)
+            for which in ENGINES
+        }
+
+    def find(self, pixels: Tensor, threshold: float, which: DetectorName) -> list[Detections]:
+        """As :meth:`RefinedDetector.find`."""
+        given = {"pixels": np.ascontiguousarray(pixels.numpy())}
+        seen = Seen(*map(torch.from_numpy, self._sessions[which].run(list(Seen._fields), given)))
+        return detections_of(seen, threshold)

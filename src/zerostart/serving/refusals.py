@@ -1,0 +1,28 @@
+"""What a client is told when it does not get what it asked for: a status and one sentence."""
+
+import errno
+import sqlite3
+
+from zerostart.errors import printable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Refusal(Exception):
+    """An answer that is not the one that was asked for."""
+
+    def __init__(self, status: int, sentence: str, retry_after: int | None = None):
+        super().__init__(sentence)
+        self.status, self.sentence, self.retry_after = status, printable(sentence), retry_after
+
+
+def of_disk(error: OSError | sqlite3.Error) -> Refusal | None:
+    """What failed because there is no room, or because another process holds the store; None for anything else."""
+    if isinstance(error, OSError):
+        full, busy = error.errno in FULL, False
+    else:
+        full = error.sqlite_errorcode in (sqlite3.SQLITE_FULL,) or (error.sqlite_errorcode or 0) & 0xFF == sqlite3.SQLITE_IOERR
+        busy = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    if full:
+        return Refusal(507, "the disk of the server has no room left: nothing was stored, and what was stored before is intact")
+    return Refusal(503, "the store is busy; try again", 2) if busy else None
