@@ -3,7 +3,7 @@
 import { byId, make, redraw } from "./dom.js";
 import { startEditing } from "./editing.js";
 import { icon, viewIcon } from "./icons.js";
-import { added, enginesShown, shown } from "./shown.js";
+import { added, enginesShown, judgedEngine, shown } from "./shown.js";
 import { on, state, tell } from "./state.js";
 import { number, spaced, viewName, word } from "./words.js";
 
@@ -38,7 +38,7 @@ function draw() {
 }
 
 function tools(engines) {
-  const open = engines.flatMap(shown).filter(({ decision }) => !decision);
+  const open = engines.flatMap(shown).filter((finding) => isJudged(finding) && !finding.decision);
   redraw(
     byId("findings-tools"),
     make(
@@ -74,15 +74,18 @@ function row(finding) {
       { type: "button", class: "open", "data-key": id, "aria-current": isSelected ? "true" : false, onclick: () => select(id) },
       make("span", { class: "plate" }, String(finding.number ?? "+")),
       make("span", { class: "name" }, className(finding), critical && make("span", { class: "badge" }, icon("critical"), word("critical"))),
-      make("span", { class: "faint" }, ...(isAdded ? [finding.sentence] : [number(finding.score), " · ", viewIcon(finding.view), viewName(finding.view)])),
+      make("span", { class: "faint" }, ...(isAdded ? [finding.sentence] : [number(finding.score), ...view(finding)])),
     ),
-    make("span", { class: "judge" }, isAdded ? ownButtons(finding) : judgeButtons(finding)),
+    make("span", { class: "judge" }, isAdded ? ownButtons(finding) : isJudged(finding) ? judgeButtons(finding) : takeButton(finding)),
     isSelected && !isAdded && !state.editing
       ? make("button", { type: "button", class: "why quiet", "data-key": `${id} why`, onclick: goToDetails }, word("to_details"))
       : null,
     state.editing?.id === id ? state.editing.form : null,
   );
 }
+
+/** Which view found it, where there was more than one. */
+const view = (finding) => (state.current.answer.views.length > 1 ? [" · ", viewIcon(finding.view), viewName(finding.view)] : []);
 
 function className(finding) {
   const name = spaced(finding.class);
@@ -93,6 +96,16 @@ function judgeButtons(finding) {
   return ["accept", "reject", "correct"].map((decision) =>
     iconButton(finding, decision, decision, () => judge(finding, decision), String(finding.decision === decision)),
   );
+}
+
+const isJudged = ({ engine }) => engine === judgedEngine();
+
+/** A finding of the other detector can be taken over as one of the inspector's own. */
+function takeButton(finding) {
+  return iconButton(finding, "add", "take_over", () => {
+    state.selected = state.current.verdict.add({ class: finding.class, box: [...finding.box] }).key;
+    tell("verdict");
+  });
 }
 
 const ownButtons = (finding) => [
@@ -146,8 +159,8 @@ function onKey(event) {
   }
   const finding = [...enginesShown().flatMap(shown), ...added()].find(({ id }) => id === place.dataset.id);
   const key = event.key.toLowerCase();
-  if (key === "c") startEditing(finding);
-  else if (KEYS[key] && !finding.isAdded) judge(finding, KEYS[key]);
+  if (key === "c" && (finding.isAdded || isJudged(finding))) startEditing(finding);
+  else if (KEYS[key] && isJudged(finding)) judge(finding, KEYS[key]);
   else return;
   event.preventDefault();
 }

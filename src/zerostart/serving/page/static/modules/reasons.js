@@ -39,10 +39,10 @@ function draw() {
 /** The difference to the nearest other class, and who made it. */
 function why(parts, [first, second]) {
   if (!second) return "";
-  const lead = number(first.sum - second.sum, 2, true);
+  const [difference, behind] = [first.sum - second.sum, first.sum < second.sum ? "_behind" : ""];
   const shares = parts.map((part, index) => `${word(`logits_${part}`)} ${number(first.values[index] - second.values[index], 2, true)}`);
-  const places = { class: spaced(first.name), rival: spaced(second.name), lead };
-  return parts.length > 1 ? word("why", { ...places, shares: shares.join(", ") }) : word("why_baseline", places);
+  const places = { class: spaced(first.name), rival: spaced(second.name), lead: number(Math.abs(difference)) };
+  return parts.length > 1 ? word(`why${behind}`, { ...places, shares: shares.join(", ") }) : word(`why_baseline${behind}`, places);
 }
 
 function table(parts, rows) {

@@ -8,6 +8,12 @@ export const enginesShown = () =>
     (engine) => state.current?.answer?.detections[engine],
   );
 
+/**
+ * The detector whose findings are judged. The other one is there to compare with: judged as well, one object would be two
+ * in the data set that verdicts become.
+ */
+export const judgedEngine = () => (state.current.answer.detections.refined ? "refined" : "baseline");
+
 /** Where the slider stands, else the threshold that was chosen on val. */
 export const thresholdOf = (engine) => state.threshold[engine] ?? state.current.answer.thresholds[engine];
 
@@ -26,7 +32,7 @@ export function shown(engine) {
   return ranked(engine)
     .map((detection) => {
       const decision = verdict.decisions.get(detection.id);
-      return withCritical({ ...detection, ...decision, decision: decision?.decision, was: detection.class });
+      return withCritical({ ...detection, engine, ...decision, decision: decision?.decision, was: detection.class });
     })
     .filter(({ decision, score, view }) => decision || (score >= thresholdOf(engine) && !state.hiddenViews.has(view)));
 }

@@ -85,7 +85,7 @@ function body(tags) {
       make("td", { class: "number" }, number(limits[name])),
     );
   return [
-    make("p", {}, word("tags_said", { engine: tags.engine, novelty: number(tags.novelty, 1), windows: tags.windows })),
+    make("p", {}, word("tags_said", { engine: tags.engine, novelty: number(tags.novelty, 1), count: tags.windows })),
     make("fieldset", { class: "segments" }, make("legend", { class: "hidden" }, word("thresholds")), ["in_use", "published"].map(choice)),
     make(
       "table",

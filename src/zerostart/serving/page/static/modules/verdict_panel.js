@@ -2,7 +2,7 @@
 
 import { Problem, request } from "./api.js";
 import { byId } from "./dom.js";
-import { enginesShown, shown } from "./shown.js";
+import { judgedEngine, shown } from "./shown.js";
 import { on, state, tell } from "./state.js";
 import { word } from "./words.js";
 
@@ -27,7 +27,7 @@ function draw() {
   byId("verdict-panel").hidden = !current;
   if (!current) return;
   const { verdict } = current;
-  const findings = enginesShown().flatMap(shown);
+  const findings = shown(judgedEngine());
   const judged = findings.filter(({ decision }) => decision).length;
   byId("verdict-count").textContent = word("judged_of", { judged, all: findings.length, added: verdict.added.length });
   const said = problem ?? (verdict.changed ? word("not_saved") : verdict.number === null ? "" : word("saved", { number: verdict.number }));
