@@ -7,10 +7,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from live_server import LiveServer, encoded, live_server
 from served_sample import noise, write_served, write_tagger
 
+from zerostart.serve import DRAIN
 from zerostart.serving.store import Store
 
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"')
@@ -20,8 +22,19 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mou
 def own(tmp_path_factory):
     """A checkout and a server that tests may break."""
     root = write_served(tmp_path_factory.mktemp("own"))
-    with live_server(root) as running:
+    with live_server(root, "--queue", "1") as running:
         yield root, running
+
+
+def test_a_full_queue_tells_to_come_again(own):
+    """Of eight at once with room for one, some are told when; none is lost and none fails otherwise."""
+    _, server = own
+    content = encoded(noise((400, 300)))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: server.inspect(content, tiling="6"), range(8)))
+    assert {answer.status_code for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert int(refused.headers["retry-after"]) > 0 and "waiting" in refused.json()["error"]
 
 
 def test_a_crash_of_the_model_process_costs_its_request_alone(own):
@@ -76,21 +89,6 @@ def test_a_part_that_goes_while_serving_stays_in_memory(own):
     shutil.move(root / "moved", root / "models/tagging")
 
 
-def test_a_stop_lets_requests_end(own):
-    root, _ = own
-    server = LiveServer(root, "--store", str(root / "drained")).wait_ready()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(server.inspect, encoded(noise((1200, 900))), tiling="grid")
-        while "waiting_requests 1" not in server.client.get("/metrics").text and not running.done():
-            time.sleep(0.01)
-        started = time.monotonic()
-        server.main().send_signal(signal.SIGTERM)
-        assert running.result().status_code == 200
-    assert server.process.wait(30) == 0
-    assert time.monotonic() - started < 30
-    server.client.close()
-
-
 def test_missing_parts_leave_the_rest(tmp_path):
     """Without index and tagger: detections, and one sentence for each that names its target."""
     root = write_served(tmp_path, index=False, tagger=False)
@@ -101,6 +99,20 @@ def test_missing_parts_leave_the_rest(tmp_path):
         assert "`make retrieval`" in answer["missing"][0]["sentence"] and "`make tagging`" in answer["missing"][1]["sentence"]
         refused = server.client.get("/v1/cases", params={"text": "a dent"})
         assert refused.status_code == 422 and "make retrieval" in refused.json()["error"]
+        stops_after_its_requests(server)
+
+
+def stops_after_its_requests(server):
+    """SIGTERM: what was begun is answered, and the process ends with 0 within its limit."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.inspect, encoded(noise((1200, 900))), tiling="grid")
+        while "waiting_requests 1" not in server.client.get("/metrics").text and not running.done():
+            time.sleep(0.01)
+        started = time.monotonic()
+        server.main().send_signal(signal.SIGTERM)
+        assert running.result().status_code == 200
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - started < DRAIN + 5
 
 
 def test_nothing_there_is_said(tmp_path):
@@ -152,17 +164,22 @@ def test_a_full_disk_is_a_sentence_and_old_verdicts_stay(own, tmp_path):
         server.kill()
 
 
-def test_a_kill_of_the_server_ends_all_its_processes(own):
-    root, _ = own
-    server = LiveServer(root, "--store", str(root / "killed")).wait_ready()
-    answer = server.inspect(encoded(noise())).json()
-    server.client.post(f"/v1/inspections/{answer['id']}/verdict", json={"sentence": "kept"})
-    children = server.main().children(recursive=True)
-    assert len(children) >= 3
-    server.process.kill()
-    until = time.monotonic() + 10
-    while any(child.is_running() and child.status() != "zombie" for child in children) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(child.is_running() and child.status() != "zombie" for child in children)
-    assert Store(root / "killed").verdict(answer["id"])["sentence"] == "kept"
-    server.kill()
+def test_a_kill_of_the_server_ends_all_its_processes(tmp_path):
+    """A verdict that was acknowledged is there, on an inspection of an earlier run; nothing goes on running."""
+    store = Store(tmp_path / "inspections")
+    answer = {"id": "a" * 64, "picture": {"file_name": None}, "detections": {}, "classes": []}
+    store.add_inspection(answer, {"uncertainty": 0.0, "novelty": None, "score": 0.0})
+    with live_server(tmp_path, ready=False) as server:
+        given = server.client.post(f"/v1/inspections/{'a' * 64}/verdict", json={"sentence": "kept"})
+        children = server.main().children(recursive=True)
+        assert given.status_code == 201 and len(children) >= 2
+        server.process.kill()
+        until = time.monotonic() + 10
+        while any(alive(child) for child in children) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not any(alive(child) for child in children)
+    assert store.verdict("a" * 64)["sentence"] == "kept"
+
+
+def alive(process):
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

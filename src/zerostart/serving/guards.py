@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_SECONDS = 60.0
 """For the whole body of a request."""
+CLOSE = {"Connection": "close"}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CSP = (
     "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -88,32 +89,63 @@ def urlsplit_netloc(origin: str) -> str:
         return ""
 
 
-class BodyInTime:
-    """A body that takes too long is given up, so that its connection does not stay for ever."""
+class _TooLargeError(Exception):
+    """The body is larger than it may be."""
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS):
-        self.app, self.seconds = app, seconds
+
+class BoundedBody:
+    """A body that is too large or takes too long is given up and its connection closed, before the rest of it is read.
+
+    Starlette's RequestBodyLimitMiddleware leaves the connection open: uvicorn would take in a whole gigabyte to throw it away.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS):
+        self.app, self.most, self.seconds = app, most, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        until, complete = time.monotonic() + self.seconds, False
+        too_large = refusal(413, f"the request is larger than {self.most >> 20} MiB, the most that is taken here", CLOSE)
+        if _length(scope) > self.most:
+            return await too_large(scope, receive, send)
+        until, size, complete, answered = time.monotonic() + self.seconds, 0, False, False
 
-        async def in_time() -> Message:
-            nonlocal complete
+        async def bounded() -> Message:
+            nonlocal size, complete
             if complete:  # what is awaited now is the client's going away
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError:
                 raise ClientDisconnect from None
+            size += len(message.get("body", b""))
+            if size > self.most:
+                raise _TooLargeError
             complete = not message.get("more_body", False)
             return message
 
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            if message["type"] == "http.response.start" and not complete and (_length(scope) or _chunked(scope)):
+                MutableHeaders(scope=message)["Connection"] = "close"  # the body was not wanted, and is not read
+            await send(message)
+
         try:
-            await self.app(scope, in_time, send)
+            await self.app(scope, bounded, noted)
+        except _TooLargeError:
+            if not answered:
+                await too_large(scope, receive, send)
         except ClientDisconnect:
-            if time.monotonic() >= until:
-                await refusal(408, f"the request was not here within {self.seconds:g} seconds", {"Connection": "close"})(
-                    scope, receive, send
-                )
+            if not answered and time.monotonic() >= until:
+                late = refusal(408, f"the request was not here within {self.seconds:g} seconds", CLOSE)
+                await late(scope, receive, send)
+
+
+def _length(scope: Scope) -> int:
+    """What the head says; h11 has refused whatever is no number."""
+    return int(Headers(scope=scope).get("content-length", "0"))
+
+
+def _chunked(scope: Scope) -> bool:
+    return "transfer-encoding" in Headers(scope=scope)
