@@ -107,7 +107,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path):
 
 
 def test_a_full_disk_is_a_sentence():
-    assert of_disk(OSError(28, "No space left on device")).status == 507
+    assert of_disk(OSError(28, "No space left on device")).status_code == 507
     assert of_disk(OSError(13, "Permission denied")) is None
 
 

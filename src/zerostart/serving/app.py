@@ -14,10 +14,11 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from zerostart.datasets.pictures import MOST_PIXELS
-from zerostart.serving.guards import BoundedBody, SameOriginAndToken, SecurityHeaders, refusal
+from zerostart.serving.guards import BoundedBody, SameOriginAndToken, SecurityHeaders
 from zerostart.serving.judgements import Verdict, checked
 from zerostart.serving.options import CaseFilters, Label, Text
 from zerostart.serving.refusals import Refusal, of_disk
@@ -63,34 +64,32 @@ def make_app(service: Service, store: Store, token: str | None = None, loopback:
 
 
 def _errors(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-        return refusal(error.status, error.sentence, headers)
-
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
         said = problem["msg"].removeprefix("Value error, ")
-        text = f"{where}: {said}" if where else said
-        return refusal(422, text.encode("ascii", "backslashreplace").decode())
+        return Refusal(422, f"{where}: {said}" if where else said).answer
 
     @app.exception_handler(HTTPException)
     async def known(_: Request, error: HTTPException) -> JSONResponse:
-        return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # which nobody reads; nginx's number in its logs
 
     @app.exception_handler(OSError)
     @app.exception_handler(sqlite3.Error)
     async def disk(_: Request, error: OSError | sqlite3.Error) -> JSONResponse:
-        found = of_disk(error)
-        if found is None:
+        refused = of_disk(error)
+        if refused is None:
             raise error
-        return await refused(_, found)
+        return refused.answer
 
     @app.exception_handler(Exception)
     async def defect(_: Request, __: Exception) -> JSONResponse:
-        return refusal(500, "this request met a defect of the server, which its log describes")
+        return Refusal(500, "this request met a defect of the server, which its log describes").answer
 
 
 def _inspections(app: FastAPI, service: Service, store: Store) -> None:
