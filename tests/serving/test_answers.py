@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from live_server import encoded
 from PIL import Image
+from pydantic import TypeAdapter
 from refined_sample import refined_sample, run_command
 from served_sample import CASES, noise
 from tiny_detector import CLASSES
@@ -15,6 +16,7 @@ from tiny_detector import CLASSES
 from zerostart import predict
 from zerostart.datasets.pictures import TURNS
 from zerostart.retrieval.case_search import open_search
+from zerostart.serving import wire
 from zerostart.serving.parts import version
 from zerostart.tagging.answer.tagger import Tagger
 
@@ -187,6 +189,23 @@ def test_a_foreign_page_is_not_answered(server):
     assert rebound.status_code == 403
     own = server.client.get("/v1/settings", headers={"Origin": server.address})
     assert own.status_code == 200
+
+
+def test_answers_are_as_the_document_says(server):
+    """Every field that is there, and no other."""
+    answer = server.inspect(encoded(noise(seed=9)), tiling="6").json()
+    path = f"/v1/inspections/{answer['id']}"
+    server.client.post(f"{path}/verdict", json={"added": [{"class": "dent", "box": [1, 1, 9, 9]}]})
+    for address, model in (
+        (path, wire.Inspection),
+        (f"{path}/verdict", wire.StoredVerdict),
+        ("/v1/next", list[wire.Next]),
+        ("/v1/cases?text=dent", wire.Cases),
+        ("/v1/cases/filters", wire.CaseValues),
+        ("/v1/settings", wire.ServerSettings),
+        ("/readiness", wire.Ready),
+    ):
+        TypeAdapter(model).validate_python(server.client.get(address).json())
 
 
 def test_metrics_are_in_the_text_format(server):

@@ -1,15 +1,17 @@
 """Crashes, stops, files that change meanwhile, parts that are missing, a full disk: each costs what it must and no more."""
 
+import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from live_server import LiveServer, encoded, live_server
+from live_server import SOURCES, LiveServer, encoded, live_server
 from served_sample import noise, write_served, write_tagger
 
 from zerostart.serve import DRAIN
@@ -24,6 +26,13 @@ def own(tmp_path_factory):
     root = write_served(tmp_path_factory.mktemp("own"))
     with live_server(root, "--queue", "1") as running:
         yield root, running
+
+
+def test_the_http_process_holds_no_model():
+    """Nor the libraries for one: it starts in a second and stays small."""
+    said = "import sys, zerostart.serve; print({'torch', 'onnxruntime', 'transformers', 'faiss', 'timm'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", said], env=os.environ | {"PYTHONPATH": str(SOURCES)}, capture_output=True)
+    assert found.stdout.strip() == b"set()", found.stderr
 
 
 def test_a_full_queue_tells_to_come_again(own):
