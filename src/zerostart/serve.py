@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import resource
 from pathlib import Path
 
 import uvicorn
@@ -61,8 +62,17 @@ def _token(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error}); a file with the token is expected") from None
 
 
+def _allow_connections() -> None:
+    """Each takes a descriptor, and many systems begin with a limit of 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS + 500
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
 def main() -> None:
     args = _arguments()
+    _allow_connections()
     store = Store(args.store)
     service = Service(
         Places(args.checkpoint, args.index, args.tagger), args.store / "graphs", args.runtime, Limits(waiting=args.queue)

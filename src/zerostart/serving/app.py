@@ -1,6 +1,8 @@
 """The REST API and the page: what each address answers. All boxes are in pixels of the upright original picture."""
 
+import mimetypes
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +15,12 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from zerostart.datasets.pictures import MOST_PIXELS
-from zerostart.serving.guards import BodyInTime, SameOriginAndToken, SecurityHeaders, refusal
+from zerostart.serving import wire
+from zerostart.serving.guards import BoundedBody, SameOriginAndToken, SecurityHeaders
 from zerostart.serving.judgements import Verdict, checked
 from zerostart.serving.options import CaseFilters, Label, Text
 from zerostart.serving.refusals import Refusal, of_disk
@@ -28,8 +31,8 @@ from zerostart.serving.uploads import FORM, MOST_BYTES, read_upload
 from zerostart.serving.worth import worth
 
 PAGE = Path(__file__).parent / "page"
-PICTURE_ID = r"^[0-9a-f]{64}$"
-CROP_ID = r"^[\w.-]{1,200}$"
+mimetypes.add_type("application/manifest+json", ".webmanifest")  # which many systems do not know, and nosniff needs
+CROP_ID = r"[\w-]{1,200}"
 ERROR = {
     "description": "One sentence",
     "content": {
@@ -38,6 +41,12 @@ ERROR = {
         }
     },
 }
+
+
+class JPEG(Response):
+    media_type = "image/jpeg"
+
+
 REFUSED: dict[int | str, dict[str, Any]] = {status: ERROR for status in (400, 401, 403, 404, 408, 413, 415, 422, 500, 503, 507)}
 
 
@@ -59,43 +68,41 @@ def make_app(service: Service, store: Store, token: str | None = None, loopback:
     _state(app, service, store, telemetry)
     _page(app)
     # Around all of it, as FastAPI answers a defect outside of what is added by `add_middleware`; the last is met first.
-    guarded = SameOriginAndToken(BodyInTime(RequestBodyLimitMiddleware(app, MOST_BYTES)), token, loopback)
+    guarded = SameOriginAndToken(BoundedBody(app, MOST_BYTES), token, loopback)
     return Timed(SecurityHeaders(guarded), telemetry)
 
 
 def _errors(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-        return refusal(error.status, error.sentence, headers)
-
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
         said = problem["msg"].removeprefix("Value error, ")
-        text = f"{where}: {said}" if where else said
-        return refusal(422, text.encode("ascii", "backslashreplace").decode())
+        return Refusal(422, f"{where}: {said}" if where else said).answer
 
     @app.exception_handler(HTTPException)
     async def known(_: Request, error: HTTPException) -> JSONResponse:
-        return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # which nobody reads; nginx's number in its logs
 
     @app.exception_handler(OSError)
     @app.exception_handler(sqlite3.Error)
     async def disk(_: Request, error: OSError | sqlite3.Error) -> JSONResponse:
-        found = of_disk(error)
-        if found is None:
+        refused = of_disk(error)
+        if refused is None:
             raise error
-        return await refused(_, found)
+        return refused.answer
 
     @app.exception_handler(Exception)
     async def defect(_: Request, __: Exception) -> JSONResponse:
-        return refusal(500, "this request met a defect of the server, which its log describes")
+        return Refusal(500, "this request met a defect of the server, which its log describes").answer
 
 
 def _inspections(app: FastAPI, service: Service, store: Store) -> None:
-    @app.post("/v1/inspections", openapi_extra=FORM)
+    @app.post("/v1/inspections", openapi_extra=FORM, response_model=wire.Inspection)
     async def inspect(request: Request) -> JSONResponse:
         """Look at a picture: detections with reasons, the nearest cases, tags."""
         with await read_upload(request) as upload:
@@ -115,12 +122,12 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
             await run_in_threadpool(store.add_inspection, answer, worth(answer, temperatures))
         return JSONResponse(answer)
 
-    @app.get("/v1/inspections/{picture_id}")
+    @app.get("/v1/inspections/{picture_id}", response_model=wire.Inspection)
     async def inspection(picture_id: str) -> JSONResponse:
         """The newest answer about a picture."""
         return JSONResponse((await _stored(store, picture_id))[1])
 
-    @app.get("/v1/inspections/{picture_id}/picture", response_class=Response)
+    @app.get("/v1/inspections/{picture_id}/picture", response_class=JPEG)
     async def picture(picture_id: str) -> Response:
         """The picture, upright, as a JPEG that is encoded anew: no byte of what was sent."""
         await _stored(store, picture_id)
@@ -130,11 +137,11 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
         with open(file, "rb") as stream:
             stream.seek(0)
             jpeg = await run_in_threadpool(stream.read)
-        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=31536000, immutable"})
+        return JPEG(jpeg, headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
 
 def _verdicts(app: FastAPI, store: Store) -> None:
-    @app.post("/v1/inspections/{picture_id}/verdict", status_code=201)
+    @app.post("/v1/inspections/{picture_id}/verdict", status_code=201, response_model=wire.Judged)
     async def judge(picture_id: str, verdict: Verdict) -> JSONResponse:
         """Append a verdict on the newest inspection of a picture; all are kept, the newest one counts."""
         number, answer = await _stored(store, picture_id)
@@ -142,7 +149,7 @@ def _verdicts(app: FastAPI, store: Store) -> None:
         n = await run_in_threadpool(store.add_verdict, picture_id, number, said)
         return JSONResponse({"verdict": n, "inspection": picture_id}, 201)
 
-    @app.get("/v1/inspections/{picture_id}/verdict")
+    @app.get("/v1/inspections/{picture_id}/verdict", response_model=wire.StoredVerdict)
     async def judgement(picture_id: str) -> JSONResponse:
         """The newest verdict on a picture."""
         found = await run_in_threadpool(store.verdict, _picture_id(picture_id))
@@ -150,14 +157,14 @@ def _verdicts(app: FastAPI, store: Store) -> None:
             raise Refusal(404, "no verdict on this picture was given")
         return JSONResponse(found)
 
-    @app.get("/v1/next")
+    @app.get("/v1/next", response_model=list[wire.Next])
     async def following(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> JSONResponse:
         """Inspected pictures without a verdict, those first from which most is learned."""
         return JSONResponse(await run_in_threadpool(store.next, limit))
 
 
 def _cases(app: FastAPI, service: Service, store: Store) -> None:
-    @app.get("/v1/cases")
+    @app.get("/v1/cases", response_model=wire.Cases)
     async def cases(
         inspection: str | None = None,
         detection: Annotated[str | None, Query(max_length=40)] = None,
@@ -193,22 +200,22 @@ def _cases(app: FastAPI, service: Service, store: Store) -> None:
             finally:
                 os.close(pixels)
 
-    @app.get("/v1/cases/filters")
+    @app.get("/v1/cases/filters", response_model=wire.CaseValues)
     async def filters() -> JSONResponse:
         """The values that the filters of cases may have."""
         return JSONResponse(_about(service)["filters"])
 
-    @app.get("/v1/cases/{crop_id}/picture", response_class=FileResponse)
+    @app.get("/v1/cases/{crop_id}/picture", response_class=JPEG)
     async def case_picture(crop_id: str) -> Response:
         """The picture of a case on record."""
-        found = (await service.ask({"do": "case", "crop_id": crop_id[:200]}))["path"]
-        if found is None or not Path(found).is_file():
+        folder = _about(service)["case_pictures"]
+        if folder is None or not re.fullmatch(CROP_ID, crop_id) or not (found := Path(folder, f"{crop_id}.jpg")).is_file():
             raise Refusal(404, "no case on record has this id, or its picture is not there")
         return FileResponse(found, media_type="image/jpeg")
 
 
 def _state(app: FastAPI, service: Service, store: Store, telemetry: Telemetry) -> None:
-    @app.get("/v1/settings")
+    @app.get("/v1/settings", response_model=wire.ServerSettings)
     async def settings() -> JSONResponse:
         """What the server can do."""
         about = _about(service)
@@ -216,12 +223,12 @@ def _state(app: FastAPI, service: Service, store: Store, telemetry: Telemetry) -
         engines = ["baseline", "refined"] if about["versions"]["detector"] else []
         return JSONResponse(known | {"engines": engines, "limits": {"bytes": MOST_BYTES, "pixels": MOST_PIXELS}})
 
-    @app.get("/healthz")
+    @app.get("/healthz", response_model=wire.Lives)
     async def healthz() -> JSONResponse:
         """The process lives."""
         return JSONResponse({"status": "lives"})
 
-    @app.get("/readiness")
+    @app.get("/readiness", response_model=wire.Ready)
     async def readiness() -> JSONResponse:
         """The models are loaded."""
         if not service.ready:
@@ -277,7 +284,7 @@ def _about(service: Service) -> dict[str, Any]:
 
 
 def _picture_id(text: str) -> str:
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{64}", text):
         raise Refusal(404, "not the id of an inspection; the SHA-256 of a picture is expected, 64 hexadecimal digits")
     return text
 

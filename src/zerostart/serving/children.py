@@ -53,8 +53,8 @@ class Child:
         Raises TooSlowError after so many seconds and ChildGoneError when it has ended; in both cases it is dead.
         """
         with self._one:
-            self.channel.settimeout(seconds)
             try:
+                self.channel.settimeout(seconds)
                 frames.send(self.channel, message, files)
                 return frames.receive(self.channel)
             except TimeoutError:

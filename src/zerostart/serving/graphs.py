@@ -1,5 +1,6 @@
 """The refined detector and its baseline as ONNX graphs that give every query with what explains it."""
 
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from zerostart.errors import InputError
 from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.refined_detector import RefinedDetector, Seen, Settings, detections_of
@@ -15,6 +17,8 @@ from zerostart.outputs import stage_folder
 
 ENGINES: tuple[DetectorName, ...] = ("baseline", "refined")
 MOST_AT_ONCE = 16
+WRITING = 120.0
+"""Seconds to wait for another server that writes the same graphs."""
 
 
 class Detector(Protocol):
@@ -39,6 +43,12 @@ class _AllQueries(Graph):
         return tuple(self.refined.look(pixels) if self.which == "refined" else self.refined.look_as_baseline(pixels))
 
 
+def _write(detector: RefinedDetector, folder: Path) -> None:
+    with stage_folder(folder) as temporary:
+        for which in ENGINES:
+            write_onnx(_AllQueries(detector, which), temporary / f"{which}.onnx", Seen._fields)
+
+
 class OnnxDetector:
     """Finds what the :class:`RefinedDetector` does that it was made of."""
 
@@ -49,13 +59,17 @@ class OnnxDetector:
         """
         self.settings, self.image_size = detector.settings, detector.image_size
         folder = cache / name
-        if not folder.is_dir():
-            with stage_folder(folder) as temporary:
-                for which in ENGINES:
-                    write_onnx(_AllQueries(detector, which), temporary / f"{which}.onnx", Seen._fields)
+        until = time.monotonic() + WRITING
+        while not folder.is_dir():
+            try:
+                _write(detector, folder)
+            except InputError:  # another server of the same store is writing them
+                if time.monotonic() > until:
+                    raise
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         providers = ["CPUExecutionProvider"]
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the other processes need the cores as well
         self._sessions = {
             which: onnxruntime.InferenceSession(str(folder / f"{which}.onnx"), options, providers=providers)
             for which in ENGINES

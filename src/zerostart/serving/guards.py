@@ -3,15 +3,19 @@
 import asyncio
 import hmac
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BODY_SECONDS = 60.0
+from zerostart.serving.refusals import Refusal
+
+BODY_SECONDS = 120.0
 """For the whole body of a request."""
+MOST_JSON = 4 << 20
+"""Bytes of a body that is no upload."""
+LINGER_SECONDS, LINGER_BYTES = 2.0, 16 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CSP = (
     "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -26,10 +30,6 @@ SAID = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-
-
-def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status, headers)
 
 
 class SecurityHeaders:
@@ -57,23 +57,26 @@ class SameOriginAndToken:
         self.app, self.token, self.loopback = app, token, loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._refused(scope) if scope["type"] == "http" else None
-        await (answer or self.app)(scope, receive, send)
+        refused = self._refused(scope) if scope["type"] == "http" else None
+        await (refused.answer if refused else self.app)(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> JSONResponse | None:
+    def _refused(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.loopback and _name(host) not in LOOPBACK:
-            return refusal(403, "the server listens on this machine only, and answers to 127.0.0.1 and localhost")
-        if origin is not None and urlsplit_netloc(origin) != host.lower():
-            return refusal(403, "requests from pages of another origin are not answered")
+            return Refusal(403, "the server listens on this machine only, and answers to 127.0.0.1 and localhost")
+        if origin is not None and _netloc(origin) != host.lower():
+            return Refusal(403, "requests from pages of another origin are not answered")
         if self.token is None or not scope["path"].startswith("/v1"):
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
             return None
-        sentence = "a token is needed: the header `Authorization: Bearer TOKEN` with the one that the server was started with"
-        return refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
+        refused = Refusal(
+            401, "a token is needed: the header `Authorization: Bearer TOKEN` with the one that the server was started with"
+        )
+        refused.headers["WWW-Authenticate"] = "Bearer"
+        return refused
 
 
 def _name(host: str) -> str:
@@ -81,39 +84,69 @@ def _name(host: str) -> str:
     return (host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]).lower()
 
 
-def urlsplit_netloc(origin: str) -> str:
+def _netloc(origin: str) -> str:
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 
 
-class BodyInTime:
-    """A body that takes too long is given up, so that its connection does not stay for ever."""
+class BoundedBody:
+    """A body that is too large or takes too long is given up and its connection closed, before the rest of it is read.
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS):
-        self.app, self.seconds = app, seconds
+    Starlette's RequestBodyLimitMiddleware leaves the connection open: uvicorn would take in a whole gigabyte to throw it away.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS):
+        """most: bytes of an upload, the body of `POST /v1/inspections`."""
+        self.app, self.most, self.seconds = app, most, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        until, complete = time.monotonic() + self.seconds, False
+        headers = Headers(scope=scope)
+        length = int(headers.get("content-length", "0"))  # h11 has refused whatever is no number
+        has_body = length > 0 or "transfer-encoding" in headers
+        most = self.most if scope["path"] == "/v1/inspections" else MOST_JSON
+        too_large = Refusal(413, f"the request is larger than {most >> 20} MiB, the most that is taken here", close=True)
+        until, size, complete = time.monotonic() + self.seconds, 0, False
 
-        async def in_time() -> Message:
-            nonlocal complete
+        async def bounded() -> Message:
+            nonlocal size, complete
             if complete:  # what is awaited now is the client's going away
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError:
-                raise ClientDisconnect from None
+                raise Refusal(408, f"the request was not here within {self.seconds:g} seconds", close=True) from None
+            size += len(message.get("body", b""))
+            if size > most:
+                raise too_large
             complete = not message.get("more_body", False)
             return message
 
-        try:
-            await self.app(scope, in_time, send)
-        except ClientDisconnect:
-            if time.monotonic() >= until:
-                await refusal(408, f"the request was not here within {self.seconds:g} seconds", {"Connection": "close"})(
-                    scope, receive, send
-                )
+        async def closing(message: Message) -> None:
+            unread = has_body and not complete
+            if unread and message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"  # the rest of the body is not wanted
+            if unread and message["type"] == "http.response.body" and not message.get("more_body", False):
+                await send(message | {"more_body": True})
+                await _linger(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        if length > most:
+            await too_large.answer(scope, receive, closing)
+        else:
+            await self.app(scope, bounded, closing)
+
+
+async def _linger(receive: Receive) -> None:
+    """Take in a little more: a connection that is closed on what was sent is reset, and its client may never see the answer."""
+    taken, until = 0, time.monotonic() + LINGER_SECONDS
+    with suppress(TimeoutError):
+        while taken < LINGER_BYTES:
+            message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
+            taken += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class ModelSet:
                 missing.append({"part": part, "sentence": f"no {part}: {error}; `make {MAKE[part]}` builds it"})
         return cls(**found, versions=versions, missing=missing)
 
+    @cached_property
     def about(self) -> dict[str, Any]:
         """What is known before any picture is."""
         settings = self.detector.settings if self.detector else None
@@ -73,6 +75,7 @@ class ModelSet:
             "tag_engines": [*TAG_ENGINES, "auto"] if rules else [],
             "novelty_limit": rules.novelty_limit if rules else None,
             "filters": self._filters(),
+            "case_pictures": self.index.index.about["pictures"] if self.index else None,
         }
 
     def _filters(self) -> dict[str, list[str]]:
@@ -88,10 +91,9 @@ class ModelSet:
         """The answer about an upright picture; raises InputError for a filter's value that is unknown, and too many tiles."""
         missing = list(self.missing)
         parts, names = self._views(image.size, look)
-        about = self.about()
         return {
             "picture": {"width": image.width, "height": image.height},
-            **{key: about[key] for key in ("versions", "classes", "critical", "sentences", "thresholds")},
+            **{key: self.about[key] for key in ("versions", "classes", "critical", "sentences", "thresholds")},
             "floor": self._floor(),
             "views": names,
             "detections": self._detections(image, look, parts, names),
@@ -184,11 +186,6 @@ class ModelSet:
         given = {"vehicle_zone": filters.zone, "damage_type": filters.damage, "severity": filters.severity}
         chosen = {name: list(values) for name, values in given.items() if values}
         return {"hits": [_case(hit) for hit in self.index.find(image, text, k, chosen, filters.part)]}
-
-    def case_picture(self, crop_id: str) -> str | None:
-        """Where the picture of a case lies; None where no case has this id."""
-        known = self.index is not None and crop_id in set(self.index.index.cases["crop_id"].to_pylist())
-        return str(self.index.picture(crop_id)) if known else None
 
 
 def _case(hit: Hit) -> dict[str, Any]:

@@ -35,14 +35,12 @@ def answer(models: ModelSet, message: dict[str, Any], files: list[int]) -> dict[
     """Raises InputError for what a client has to change."""
     image = picture_of(files[0], message["size"]) if files else None
     if message["do"] == "about":
-        return models.about()
+        return models.about
     if message["do"] == "inspect":
         return models.inspect(image, Look.model_validate(message["look"]))
-    if message["do"] == "cases":
-        if image is not None and message["box"]:
-            image = crop_of(image, message["box"])
-        return models.cases(message["k"], CaseFilters.model_validate(message["filters"]), image, message["text"])
-    return {"path": models.case_picture(message["crop_id"])}
+    if image is not None and message["box"]:
+        image = crop_of(image, message["box"])
+    return models.cases(message["k"], CaseFilters.model_validate(message["filters"]), image, message["text"])
 
 
 def main() -> None:

@@ -3,17 +3,25 @@
 import errno
 import sqlite3
 
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
 from zerostart.errors import printable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Refusal(Exception):
+class Refusal(HTTPException):
     """An answer that is not the one that was asked for."""
 
-    def __init__(self, status: int, sentence: str, retry_after: int | None = None):
-        super().__init__(sentence)
-        self.status, self.sentence, self.retry_after = status, printable(sentence), retry_after
+    def __init__(self, status: int, sentence: str, retry_after: int | None = None, close: bool = False):
+        """retry_after: seconds; close: end the connection, as what else it carries is not wanted."""
+        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        super().__init__(status, printable(sentence), headers | ({"Connection": "close"} if close else {}))
+
+    @property
+    def answer(self) -> JSONResponse:
+        return JSONResponse({"error": self.detail}, self.status_code, self.headers)
 
 
 def of_disk(error: OSError | sqlite3.Error) -> Refusal | None:

@@ -20,6 +20,8 @@ from zerostart.serving.refusals import Refusal
 
 POLL = 1.0
 """Seconds between two looks at the files."""
+PAUSE = 5.0
+"""Seconds after a set that could not be loaded."""
 LOADING = 600.0
 """Seconds that loading a set may take, the graphs' export included."""
 
@@ -159,6 +161,7 @@ class Service:
                 before = now
             except Exception as error:  # whatever it is, the next round may do better
                 print(f"the models could not be loaded: {error!r}", file=sys.stderr, flush=True)
+                await asyncio.sleep(PAUSE)
             await asyncio.sleep(POLL)
 
     async def _load(self, seen: Any, gone: bool) -> None:

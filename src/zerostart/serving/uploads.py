@@ -68,6 +68,8 @@ async def read_upload(request: Request) -> Upload:
         raise Refusal(415, "a form (multipart/form-data) with the file `picture` is expected")
     try:
         form = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD)
+    except Refusal:  # of what bounds the body
+        raise
     except HTTPException as error:
         raise Refusal(400, f"the form cannot be read: {error.detail}") from None
     try:
