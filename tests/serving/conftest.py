@@ -14,3 +14,10 @@ def checkout(tmp_path_factory):
 def server(checkout):
     with live_server(checkout) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def page_server(checkout, tmp_path_factory):
+    """A server of its own for tests that judge pictures."""
+    with live_server(checkout, "--store", tmp_path_factory.mktemp("page") / "store") as running:
+        yield running

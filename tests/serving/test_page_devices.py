@@ -17,8 +17,11 @@ GREEN = (0, 200, 0)
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
+def browser(tmp_path_factory):
+    """With a camera that shows a film of one colour."""
+    film = tmp_path_factory.mktemp("camera") / "film.y4m"
+    write_y4m(film, GREEN)
+    with chromium("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}") as running:
         yield running
 
 
@@ -145,11 +148,9 @@ def test_a_picture_is_inspected_with_the_keyboard_alone(browser, page_server):
         assert stored["sentence"] == "seen with the keyboard"
 
 
-def test_a_picture_from_the_camera(page_server, tmp_path):
+def test_a_picture_from_the_camera(browser, page_server, tmp_path):
     """What the camera shows is what is inspected; paused, the film stands still; closed, the camera is let go."""
-    write_y4m(tmp_path / "film.y4m", GREEN)
-    fake = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}")
-    with chromium(*fake) as browser, opened(browser, page_server.address, permissions=["camera"]) as page:
+    with opened(browser, page_server.address, permissions=["camera"]) as page:
         page.get_by_role("button", name="Camera").click()
         video = page.locator("video")
         expect(video).to_be_visible()
@@ -172,7 +173,8 @@ def test_a_picture_from_the_camera(page_server, tmp_path):
 def test_no_camera_is_one_sentence(browser, page_server):
     """Refused by the user, and on an address that is not secure."""
     with opened(browser, page_server.address) as page:
-        page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))")
+        refusal = "() => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refusal}; }}")
         page.get_by_role("button", name="Camera").click()
         expect(page.locator("#camera")).to_contain_text("The camera was refused.")
         page.get_by_role("button", name="Close the camera").click()
@@ -200,9 +202,9 @@ def test_the_shell_works_without_a_network(browser, page_server):
         expect(page.locator("#pictures > .done")).to_have_count(1)
 
 
-def test_the_token_is_asked_for_once(browser, checkout, tmp_path):
-    """A wrong one is asked for again; the right one is kept for this tab and opens pictures as well."""
-    with live_server(checkout, "--token", TOKEN, "--store", tmp_path / "store") as server:
+def test_a_token_is_asked_for_once_and_a_bare_server_says_what_it_lacks(browser, tmp_path):
+    """A wrong token is asked for again, the right one opens pictures and stays in this tab; without models the page works."""
+    with live_server(tmp_path, "--token", TOKEN, ready=False) as server:
         context = browser.new_context(locale="en-GB", service_workers="block")
         page = context.new_page()
         page.goto(server.address)
@@ -210,11 +212,14 @@ def test_the_token_is_asked_for_once(browser, checkout, tmp_path):
             expect(page.get_by_role("dialog")).to_be_visible()
             page.get_by_label("Token", exact=True).fill(value)
             page.get_by_role("button", name="Use it").click()
-        expect(page.locator("#versions")).not_to_be_empty()
+        for target in ("repro", "retrieval", "tagging"):
+            expect(page.locator("#missing")).to_contain_text(f"`make {target}`", timeout=60_000)
         give(page, picture(35))
         expect(page.locator("svg.picture-svg image")).to_have_attribute("href", re.compile("^blob:"))
+        expect(page.locator("#findings")).to_contain_text("no detector")
         page.reload()
-        expect(page.locator("#versions")).not_to_be_empty()
+        expect(page.locator("#missing")).not_to_be_empty()
         expect(page.get_by_role("dialog")).to_be_hidden()
-        assert page.evaluate("[Object.values(sessionStorage), Object.values(localStorage)].map(all => all.join())")[0] == TOKEN
+        assert page.evaluate("Object.values(sessionStorage)") == [TOKEN]
+        assert page.evaluate("Object.values(localStorage).includes('a-token-of-the-tests')") is False
         context.close()

@@ -71,7 +71,7 @@ def test_the_newest_verdict_counts_and_all_are_kept(tmp_path):
     n = store.add_inspection(answer(), {"uncertainty": 1.0, "novelty": None, "score": 1.0})
     for sentence in ("first", "second"):
         store.add_verdict("a" * 64, n, {"sentence": sentence})
-    assert store.verdict("a" * 64) == {"verdict": 2, "inspection": "a" * 64, "sentence": "second"}
+    assert store.verdict("a" * 64) == {"verdict": 2, "inspection": "a" * 64, "number": n, "sentence": "second"}
     assert store.counts() == {"inspections": 1, "verdicts": 2}
     for statement in ("DELETE FROM verdicts", "UPDATE verdicts SET verdict = '{}'"):
         with pytest.raises(sqlite3.IntegrityError, match="append only"):

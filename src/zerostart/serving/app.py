@@ -22,7 +22,7 @@ from zerostart.datasets.pictures import MOST_PIXELS
 from zerostart.serving import wire
 from zerostart.serving.guards import BoundedBody, SameOriginAndToken, SecurityHeaders
 from zerostart.serving.judgements import Verdict, checked
-from zerostart.serving.options import CaseFilters, Label, Text
+from zerostart.serving.options import CaseFilters, Label, Number, Text
 from zerostart.serving.refusals import Refusal, of_disk
 from zerostart.serving.service import Service
 from zerostart.serving.store import Store, sha256_of
@@ -105,7 +105,7 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
     @app.post("/v1/inspections", openapi_extra=FORM, response_model=wire.Inspection)
     async def inspect(request: Request) -> JSONResponse:
         """Look at a picture: detections with reasons, the nearest cases, tags."""
-        with await read_upload(request) as upload:
+        with await read_upload(request, store) as upload:
             async with service.place():
                 size, pixels = await service.decode(upload.file, "pixels")
                 try:
@@ -119,13 +119,14 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
             answer["part"] = upload.look.part
             await run_in_threadpool(store.add_picture, picture_id, upload.file)
             temperatures = (service.about or {}).get("temperatures", {})
-            await run_in_threadpool(store.add_inspection, answer, worth(answer, temperatures))
-        return JSONResponse(answer)
+            number = await run_in_threadpool(store.add_inspection, answer, worth(answer, temperatures))
+        return JSONResponse(answer | {"number": number})
 
     @app.get("/v1/inspections/{picture_id}", response_model=wire.Inspection)
-    async def inspection(picture_id: str) -> JSONResponse:
-        """The newest answer about a picture."""
-        return JSONResponse((await _stored(store, picture_id))[1])
+    async def inspection(picture_id: str, number: Annotated[Number | None, Query()] = None) -> JSONResponse:
+        """The newest answer about a picture, or the one with a number."""
+        found, answer = await _stored(store, picture_id, number)
+        return JSONResponse(answer | {"number": found})
 
     @app.get("/v1/inspections/{picture_id}/picture", response_class=JPEG)
     async def picture(picture_id: str) -> Response:
@@ -143,8 +144,8 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
 def _verdicts(app: FastAPI, store: Store) -> None:
     @app.post("/v1/inspections/{picture_id}/verdict", status_code=201, response_model=wire.Judged)
     async def judge(picture_id: str, verdict: Verdict) -> JSONResponse:
-        """Append a verdict on the newest inspection of a picture; all are kept, the newest one counts."""
-        number, answer = await _stored(store, picture_id)
+        """Append a verdict on an inspection of a picture, the newest by default; all are kept, the newest one counts."""
+        number, answer = await _stored(store, picture_id, verdict.number)
         said = checked(verdict, answer)
         n = await run_in_threadpool(store.add_verdict, picture_id, number, said)
         return JSONResponse({"verdict": n, "inspection": picture_id}, 201)
@@ -167,6 +168,7 @@ def _cases(app: FastAPI, service: Service, store: Store) -> None:
     @app.get("/v1/cases", response_model=wire.Cases)
     async def cases(
         inspection: str | None = None,
+        number: Annotated[Number | None, Query()] = None,
         detection: Annotated[str | None, Query(max_length=40)] = None,
         text: Text | None = None,
         k: Annotated[int, Query(ge=1, le=50)] = 5,
@@ -189,7 +191,7 @@ def _cases(app: FastAPI, service: Service, store: Store) -> None:
         if inspection is None:
             async with service.place():
                 return JSONResponse(await service.ask(message))
-        _, answer = await _stored(store, inspection)
+        _, answer = await _stored(store, inspection, number)
         if detection is not None:
             message["box"] = _box(answer, detection)
         async with service.place():
@@ -289,10 +291,12 @@ def _picture_id(text: str) -> str:
     return text
 
 
-async def _stored(store: Store, picture_id: str) -> tuple[int, dict[str, Any]]:
-    found = await run_in_threadpool(store.inspection, _picture_id(picture_id))
+async def _stored(store: Store, picture_id: str, number: int | None = None) -> tuple[int, dict[str, Any]]:
+    found = await run_in_threadpool(store.inspection, _picture_id(picture_id), number)
     if found is None:
-        raise Refusal(404, "this picture was not inspected here")
+        raise Refusal(
+            404, "this picture was not inspected here" if number is None else f"no inspection {number} of this picture"
+        )
     return found
 
 

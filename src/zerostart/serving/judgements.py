@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zerostart.serving.options import Label, Text
+from zerostart.serving.options import Label, Number, Text
 from zerostart.serving.refusals import Refusal
 
 MOST = 1000
@@ -45,6 +45,8 @@ class Verdict(_Said):
     sentence: Text | None = None
     inspector: Label | None = None
     part: Label | None = None
+    number: Number | None = None
+    """Of the inspection whose detections are named; default: the newest one of the picture."""
 
 
 def checked(verdict: Verdict, answer: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def checked(verdict: Verdict, answer: dict[str, Any]) -> dict[str, Any]:
     for index, added in enumerate(verdict.added):
         _check_class(added.class_name, classes, f"added[{index}]")
         added.box = _clipped(added.box, size, f"added[{index}]")
-    return verdict.model_dump(by_alias=True, exclude_none=True)
+    return verdict.model_dump(by_alias=True, exclude_none=True, exclude={"number"})
 
 
 def _check_class(name: str | None, classes: list[str], where: str) -> None:

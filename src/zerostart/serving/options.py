@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+Number = Annotated[int, Field(ge=1, lt=2**63)]
+"""Of an inspection, a row of the store."""
 VIEWS = ("whole", "top_left", "top_right", "bottom_left", "bottom_right", "centre")
 """The windows of tiling `6`, in the order of :func:`zerostart.inference.tiles.tiles`."""
 ENGINES = {"baseline": ("baseline",), "refined": ("refined",), "both": ("baseline", "refined")}

@@ -104,9 +104,10 @@ class Store:
                     self._database.execute("ROLLBACK")
                 raise
 
-    def inspection(self, picture_id: str) -> tuple[int, dict[str, Any]] | None:
-        """Number and answer of the newest inspection of a picture."""
-        row = self._row("SELECT n, answer FROM inspections WHERE id = ? ORDER BY n DESC LIMIT 1", picture_id)
+    def inspection(self, picture_id: str, number: int | None = None) -> tuple[int, dict[str, Any]] | None:
+        """Number and answer of an inspection of a picture: of the newest, or the one with that number."""
+        only, values = ("", ()) if number is None else (" AND n = ?", (number,))
+        row = self._row(f"SELECT n, answer FROM inspections WHERE id = ?{only} ORDER BY n DESC LIMIT 1", picture_id, *values)
         return (row[0], json.loads(row[1])) if row else None
 
     def inspection_number(self, n: int) -> dict[str, Any]:
@@ -114,9 +115,9 @@ class Store:
         return json.loads(self._row("SELECT answer FROM inspections WHERE n = ?", n)[0])
 
     def verdict(self, picture_id: str) -> dict[str, Any] | None:
-        """The newest verdict on a picture, with its number."""
-        row = self._row("SELECT n, verdict FROM verdicts WHERE id = ? ORDER BY n DESC LIMIT 1", picture_id)
-        return {"verdict": row[0], "inspection": picture_id, **json.loads(row[1])} if row else None
+        """The newest verdict on a picture, with its number and that of the inspection whose detections it names."""
+        row = self._row("SELECT n, inspection, verdict FROM verdicts WHERE id = ? ORDER BY n DESC LIMIT 1", picture_id)
+        return {"verdict": row[0], "inspection": picture_id, "number": row[1], **json.loads(row[2])} if row else None
 
     def newest_verdicts(self) -> list[tuple[str, int, dict[str, Any]]]:
         """Of every judged picture, in the order of their ids: its id, the number of the inspection, the verdict."""

@@ -1,6 +1,7 @@
 """The form of an inspection: read with bounds on everything, the picture into a file in memory."""
 
 import os
+import re
 import shutil
 import unicodedata
 from typing import Any, BinaryIO
@@ -15,6 +16,7 @@ from zerostart.config import explain_problems
 from zerostart.serving import frames
 from zerostart.serving.options import Look
 from zerostart.serving.refusals import Refusal
+from zerostart.serving.store import Store
 
 MOST_BYTES = 64 << 20
 """Of a request."""
@@ -29,8 +31,9 @@ FORM = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["picture"],
+                    "oneOf": [{"required": ["picture"]}, {"required": ["id"]}],
                     "properties": {
+                        "id": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of a picture in the store"},
                         "picture": {"type": "string", "format": "binary", "description": "BMP, GIF, JPEG, PNG, TIFF or WebP"},
                         "engine": {"type": "string", "enum": ["baseline", "refined", "both"], "default": "both"},
                         "tiling": {"type": "string", "enum": ["1", "6", "grid"], "default": "1"},
@@ -62,8 +65,8 @@ class Upload:
         os.close(self.file)
 
 
-async def read_upload(request: Request) -> Upload:
-    """The form of `POST /v1/inspections`; raises Refusal."""
+async def read_upload(request: Request, store: Store) -> Upload:
+    """The form of `POST /v1/inspections`: a picture, or the id of one that the store has; raises Refusal."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refusal(415, "a form (multipart/form-data) with the file `picture` is expected")
     try:
@@ -73,16 +76,28 @@ async def read_upload(request: Request) -> Upload:
     except HTTPException as error:
         raise Refusal(400, f"the form cannot be read: {error.detail}") from None
     try:
-        picture = form.get("picture")
-        if not isinstance(picture, UploadFile):
-            raise Refusal(422, "the form has no file `picture`; one is expected")
-        look = _look({name: form.getlist(name) for name in form if name != "picture"})
+        picture, known = form.get("picture"), form.get("id")
+        look = _look({name: form.getlist(name) for name in form if name not in ("picture", "id")})
+        if picture is None and isinstance(known, str):
+            return await run_in_threadpool(_stored, store, known, look)
+        if not isinstance(picture, UploadFile) or known is not None:
+            raise Refusal(
+                422, "the form has no file `picture` or more beside it; either it or the `id` of a known one is expected"
+            )
         if not picture.size:
             raise Refusal(415, "the file `picture` is empty; a picture is expected")
         file = await run_in_threadpool(_in_memory, picture.file)
         return Upload(file, clean_name(picture.filename), look)
     finally:
         await form.close()
+
+
+def _stored(store: Store, picture_id: str, look: Look) -> Upload:
+    known = store.inspection(picture_id) if re.fullmatch("[0-9a-f]{64}", picture_id) else None
+    if known is None or not (path := store.picture(picture_id)).is_file():
+        raise Refusal(404, "the store has no picture with this `id`")
+    with path.open("rb") as content:
+        return Upload(_in_memory(content), known[1]["picture"]["file_name"], look)
 
 
 def _look(fields: dict[str, list[Any]]) -> Look:

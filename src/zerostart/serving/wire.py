@@ -81,6 +81,8 @@ class Inspection(_Answer):
     id: str
     """SHA-256 of the picture's file."""
     picture: Picture
+    number: int
+    """Of this look at the picture: ids of detections are its own."""
     part: str | None
     versions: Versions
     classes: list[str]

@@ -27,7 +27,7 @@ function query() {
   const filters = { k: asked.k, zone: asked.zone, damage: asked.damage, severity: asked.severity };
   if (asked.ownPart) filters.part = byId("part").value.trim();
   if (asked.of === "sentence") return asked.text.trim() ? { text: asked.text.trim(), ...filters } : null;
-  const inspection = { inspection: state.current.id };
+  const inspection = { inspection: state.current.id, number: state.current.answer.number };
   const found = asked.of === "finding" && state.selected && detection(state.selected);
   if (asked.of === "finding" && !found) return null;
   return found ? { ...inspection, detection: found.id, ...filters } : { ...inspection, ...filters };
@@ -135,7 +135,7 @@ async function load(path, image) {
   try {
     image.src = await addresses.get(path);
   } catch {
-    addresses.delete(path);
+    addresses.delete(path); // so that it is asked for again
     image.alt = word("case_no_picture");
   }
 }

@@ -33,7 +33,8 @@ function build() {
   if (!current) return;
   byId("stage-title").textContent = current.name;
   tools();
-  figures = enginesShown().map(makeFigure);
+  const engines = enginesShown();
+  figures = engines.length ? engines.map(makeFigure) : [plainFigure()];
   redraw(byId("figures"), figures.map(({ element }) => element));
   byId("figures").classList.toggle("two", figures.length === 2);
   draw();
@@ -66,7 +67,7 @@ function tools() {
     );
   redraw(
     byId("stage-tools"),
-    make("fieldset", { class: "segments" }, make("legend", { class: "hidden" }, word("detector")), ["refined", "baseline", "both"].map(choice)),
+    enginesShown().length > 0 && make("fieldset", { class: "segments" }, make("legend", { class: "hidden" }, word("detector")), ["refined", "baseline", "both"].map(choice)),
     make("div", { class: "segments" }, zoomTo(-1, "zoom_out"), zoomTo(1, "zoom_in"), zoomTo(0, "zoom_whole")),
   );
 }
@@ -121,6 +122,13 @@ function makeFigure(engine) {
   return { engine, element, svg, count, slider, output, editor: null, editing: null };
 }
 
+/** The picture alone, from a server without a detector. */
+function plainFigure() {
+  const svg = makeSvg("svg", { class: "picture-svg", role: "group" });
+  drawNewBox(svg);
+  return { engine: null, element: make("figure", { class: "figure" }, make("div", { class: "canvas" }, svg)), svg, editor: null, editing: null };
+}
+
 const scaleOf = (svg) => svg.getBoundingClientRect().width / state.current.answer.picture.width || 1;
 
 function draw() {
@@ -128,11 +136,8 @@ function draw() {
   const { answer, address } = state.current;
   for (const figure of figures) {
     const { engine, svg } = figure;
-    const findings = shown(engine);
-    const threshold = thresholdOf(engine);
-    figure.count.textContent = word("shown_of", { shown: findings.length, all: ranked(engine).length });
-    if (figure.slider !== document.activeElement || !(engine in state.threshold)) figure.slider.value = threshold;
-    figure.output.textContent = number(threshold);
+    const findings = engine ? shown(engine) : [];
+    if (engine) drawThreshold(figure, findings.length);
     const { width, height } = answer.picture;
     svg.style.width = `calc(min(100%, 62vh * ${width / height}) * ${zoom})`;
     svg.setAttribute("aria-label", word("picture_with", { count: findings.length }));
@@ -147,6 +152,13 @@ function draw() {
     });
     drawEditor(figure, width, height);
   }
+}
+
+function drawThreshold({ engine, count, slider, output }, visible) {
+  const threshold = thresholdOf(engine);
+  count.textContent = word("shown_of", { shown: visible, all: ranked(engine).length });
+  if (slider !== document.activeElement || !(engine in state.threshold)) slider.value = threshold;
+  output.textContent = number(threshold);
 }
 
 function select(id) {

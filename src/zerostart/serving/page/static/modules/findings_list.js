@@ -27,7 +27,7 @@ function draw() {
   const isEmpty = engines.every((engine) => shown(engine).length === 0);
   redraw(
     byId("findings"),
-    isEmpty && make("li", { class: "nothing" }, word("nothing_found")),
+    isEmpty && make("li", { class: "nothing" }, word(engines.length ? "nothing_found" : "no_detector")),
     rows,
     own.length ? make("li", { class: "group" }, word("added_title")) : null,
     own,
@@ -43,7 +43,7 @@ function tools(engines) {
     byId("findings-tools"),
     make(
       "button",
-      { type: "button", id: "add", "data-key": "add", disabled: Boolean(state.editing), onclick: () => startEditing(null) },
+      { type: "button", id: "add", "data-key": "add", disabled: Boolean(state.editing) || !state.current.answer.classes.length, onclick: () => startEditing(null) },
       icon("add"),
       word("add"),
     ),

@@ -21,7 +21,7 @@ export function startIntake() {
   });
   on("language", () => say(""));
   byId("again").addEventListener("click", () => inspect(state.current));
-  on("current pictures", () => (byId("again").disabled = !state.current?.file));
+  on("current pictures", () => (byId("again").disabled = !state.current));
 }
 
 /** The whole page takes what is dropped; the frame shows that it does. */

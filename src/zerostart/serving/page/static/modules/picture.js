@@ -64,7 +64,7 @@ export function forget(picture) {
 
 async function look(picture) {
   const limit = state.settings?.limits?.bytes;
-  if (limit && picture.file.size > limit)
+  if (limit && !picture.id && picture.file.size > limit)
     throw new Problem(word("too_large", { size: megabytes(picture.file.size), limit: megabytes(limit) }), 413);
   const answer = await sent(picture);
   if (picture.answer) picture.verdict.follow(picture.answer, answer);
@@ -98,7 +98,8 @@ function change(picture, changes) {
 
 function form(picture) {
   const sent = new FormData();
-  sent.append("picture", picture.file, picture.name);
+  if (picture.id) sent.append("id", picture.id);
+  else sent.append("picture", picture.file, picture.name);
   sent.append("engine", "both");
   sent.append("tiling", byId("tiling").value);
   sent.append("tags", byId("tag-engine").value);
@@ -110,16 +111,21 @@ function form(picture) {
 /** Put an answer in, with the picture and the newest verdict that the server has for it. */
 async function receive(picture, answer) {
   const isNew = picture.id !== answer.id;
-  const [address, verdict] = isNew ? await Promise.all([upright(answer.id), storedVerdict(answer.id)]) : [picture.address, null];
+  const [address, verdict] = isNew ? await Promise.all([upright(answer.id), storedVerdict(answer)]) : [picture.address, null];
   if (verdict) picture.verdict = verdict;
   change(picture, { id: answer.id, answer, address, status: "done", said: "" });
 }
 
 const upright = (id) => pictureAddress(`/v1/inspections/${id}/picture`);
 
-async function storedVerdict(id) {
+/** Null where there is none. It may be on an earlier look at the picture, whose detections have ids of their own. */
+async function storedVerdict(answer) {
+  const address = `/v1/inspections/${answer.id}`;
   try {
-    return Verdict.from(await request(`/v1/inspections/${id}/verdict`));
+    const stored = await request(`${address}/verdict`);
+    const verdict = Verdict.from(stored);
+    if (stored.number !== answer.number) verdict.follow(await request(address, { given: { number: stored.number } }), answer);
+    return verdict;
   } catch (reason) {
     if (reason.status === 404) return null;
     throw reason;

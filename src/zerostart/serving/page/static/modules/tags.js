@@ -21,7 +21,7 @@ function draw() {
 }
 
 function engines() {
-  const { file, answer } = state.current;
+  const { answer } = state.current;
   const choice = byId("tag-engine");
   const button = (engine) =>
     make(
@@ -30,7 +30,6 @@ function engines() {
         type: "button",
         class: "chip",
         "data-key": `engine ${engine}`,
-        disabled: !file,
         "aria-pressed": String((answer.tags && choice.value === engine) || false),
         onclick: () => {
           choice.value = engine;
@@ -44,7 +43,6 @@ function engines() {
     { class: "row" },
     make("span", {}, word("tags_ask")),
     ["standard", "hd", "auto"].map(button),
-    !file && make("span", { class: "faint" }, word("needs_file")),
   );
 }
 

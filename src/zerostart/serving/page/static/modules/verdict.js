@@ -69,9 +69,10 @@ export class Verdict {
     this.changed = true;
   }
 
-  /** The body of POST …/verdict. */
-  body(inspector, part) {
+  /** The body of POST …/verdict on the inspection with a number. */
+  body(number, inspector, part) {
     return compact({
+      number,
       decisions: [...this.decisions].map(([detection, decision]) => ({ detection, ...decision })),
       added: this.added.map(({ class: name, box, sentence }) => compact({ class: name, box, sentence })),
       sentence: this.sentence,

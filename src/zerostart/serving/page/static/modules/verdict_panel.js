@@ -37,8 +37,8 @@ function draw() {
 }
 
 async function save() {
-  const { id, verdict } = state.current;
-  const body = verdict.body(byId("inspector").value.trim(), byId("part").value.trim());
+  const { id, answer, verdict } = state.current;
+  const body = verdict.body(answer.number, byId("inspector").value.trim(), byId("part").value.trim());
   verdict.changed = false; // what is changed while the answer is on its way counts again
   byId("save").disabled = true;
   problem = null;

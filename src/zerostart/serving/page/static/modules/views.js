@@ -25,8 +25,8 @@ function draw() {
       ? make(
           "div",
           { class: "row" },
-          make("button", { type: "button", "data-key": "look again", disabled: !picture.file, onclick: () => lookAgain(on) }, word("look_again")),
-          make("span", { class: "faint" }, word(picture.file ? "look_again_why" : "needs_file")),
+          make("button", { type: "button", "data-key": "look again", onclick: () => lookAgain(on) }, word("look_again")),
+          make("span", { class: "faint" }, word("look_again_why")),
         )
       : null,
     picture.views && make("button", { type: "button", "data-key": "look all", onclick: () => lookAgain(null) }, word("look_all")),
