@@ -12,6 +12,7 @@
 # make bench-tagging             the same for the tagging pipeline (needs make tagging first)
 # make serve                     the inspection page on http://127.0.0.1:8000; makes first what is missing (docs/serving.md)
 # make test-serving              the server against hostile requests, in full counts
+# make test-browser              the inspection page in chromium, which is installed first where it is not there (Debian, as root or by sudo)
 # make bench-serving             the server against the bare detector
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make faults                    kill every stage and command 300 times and see that each recovers (docs/reliability.md)
@@ -28,7 +29,7 @@ export PYTHONPATH := src
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation novel tagging bench bench-retrieval \
-  bench-tagging bench-serving serve test-serving baseline doctor clean FORCE
+  bench-tagging bench-serving serve test-serving test-browser baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -119,6 +120,12 @@ serve: $(INSTALLED)
 
 test-serving: $(INSTALLED)
 	ZEROSTART_HOSTILE=full pytest -q tests/serving
+
+# playwright comes with the requirements; its own download of a browser is not needed.
+test-browser: $(INSTALLED)
+	@command -v chromium > /dev/null || { \
+	  as=$$(test $$(id -u) = 0 || echo sudo) && $$as apt-get update && $$as apt-get install --yes --no-install-recommends chromium; }
+	pytest -q tests/serving/test_page_*.py
 
 # Train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)

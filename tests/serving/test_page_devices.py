@@ -112,6 +112,11 @@ def test_a_picture_is_inspected_with_the_keyboard_alone(browser, page_server):
 
         page.locator("body").press("Tab")
         expect(page.locator(".skip")).to_be_focused()
+        address = page.url
+        page.keyboard.press("Enter")
+        expect(page.locator("#findings-title")).to_be_focused()
+        assert page.url == address
+        page.locator(".skip").focus()
         tab_to("#pictures li:nth-child(2) .open")
         page.keyboard.press("Enter")
         expect(page.locator("#stage-title")).to_be_focused()
@@ -137,6 +142,16 @@ def test_a_picture_is_inspected_with_the_keyboard_alone(browser, page_server):
         tab_to("#save")
         page.keyboard.press("Enter")
         expect(page.locator("#verdict-said")).to_contain_text("Saved")
+        tab_to("#next-picture")
+        page.keyboard.press("Enter")
+        expect(page.locator("#stage-title")).to_be_focused()
+        expect(page.locator("#stage-title")).not_to_have_text(answer["picture"]["file_name"])
+        tab_to("#findings .open")
+        page.keyboard.press("Enter")
+        tab_to("#findings .judge-accept")
+        page.keyboard.press("Enter")
+        expect(page.locator("#findings .finding.accept")).to_have_count(1)
+        expect(page.locator("#findings .judge-accept").first).to_be_focused()
         tab_to("[role=tab]")
         page.keyboard.press("ArrowRight")
         expect(page.locator("#tab-cases")).to_be_focused()
@@ -151,7 +166,7 @@ def test_a_picture_is_inspected_with_the_keyboard_alone(browser, page_server):
 def test_a_picture_from_the_camera(browser, page_server, tmp_path):
     """What the camera shows is what is inspected; paused, the film stands still; closed, the camera is let go."""
     with opened(browser, page_server.address, permissions=["camera"]) as page:
-        page.get_by_role("button", name="Camera").click()
+        page.get_by_role("button", name="Camera", exact=True).click()
         video = page.locator("video")
         expect(video).to_be_visible()
         page.get_by_role("button", name="Pause").click()
@@ -175,7 +190,7 @@ def test_no_camera_is_one_sentence(browser, page_server):
     with opened(browser, page_server.address) as page:
         refusal = "() => Promise.reject(new DOMException('no', 'NotAllowedError'))"
         page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refusal}; }}")
-        page.get_by_role("button", name="Camera").click()
+        page.get_by_role("button", name="Camera", exact=True).click()
         expect(page.locator("#camera")).to_contain_text("The camera was refused.")
         page.get_by_role("button", name="Close the camera").click()
         page.evaluate("Object.defineProperty(window, 'isSecureContext', {value: false})")

@@ -63,11 +63,12 @@ def marks_on_screen(page, hide: str) -> dict:
 
 def screen_box(page, selector: str) -> list[float]:
     """The geometry of a rectangle of the SVG on the screen, without its stroke."""
-    script = """element => { const box = element.getBBox(), at = element.getScreenCTM();
+    script = """selector => { const element = document.querySelector(selector);
+      const box = element.getBBox(), at = element.getScreenCTM();
       const [a, b] = [new DOMPoint(box.x, box.y), new DOMPoint(box.x + box.width, box.y + box.height)]
         .map(point => point.matrixTransform(at));
       return [a.x, a.y, b.x, b.y]; }"""
-    return page.locator(selector).evaluate(script)
+    return page.evaluate(script, selector)
 
 
 @pytest.mark.parametrize("orientation", [1, *TURNS])

@@ -27,11 +27,11 @@ function fill(element, attributes, children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Put new children into a container; the keyboard stays on the element with the same data-key. */
+/** Put new children into a container; the keyboard stays on the element with the same data-key, else in the container. */
 export function redraw(container, ...children) {
   const key = container.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   container.replaceChildren(...children.flat().filter(Boolean));
   if (key === undefined) return;
   const same = [...container.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
-  same?.focus({ preventScroll: true });
+  (same ?? container.querySelector("button:enabled"))?.focus({ preventScroll: true });
 }

@@ -73,8 +73,10 @@ function row(finding) {
       "button",
       { type: "button", class: "open", "data-key": id, "aria-current": isSelected ? "true" : false, onclick: () => select(id) },
       make("span", { class: "plate" }, String(finding.number ?? "+")),
-      make("span", { class: "name" }, className(finding), critical && make("span", { class: "badge" }, icon("critical"), word("critical"))),
-      make("span", { class: "faint" }, ...(isAdded ? [finding.sentence] : [number(finding.score), ...view(finding)])),
+      " ",
+      make("span", { class: "name" }, className(finding)),
+      " ",
+      make("span", { class: "faint facts" }, facts(finding)),
     ),
     make("span", { class: "judge" }, isAdded ? ownButtons(finding) : isJudged(finding) ? judgeButtons(finding) : takeButton(finding)),
     isSelected && !isAdded && !state.editing
@@ -84,8 +86,15 @@ function row(finding) {
   );
 }
 
-/** Which view found it, where there was more than one. */
-const view = (finding) => (state.current.answer.views.length > 1 ? [" · ", viewIcon(finding.view), viewName(finding.view)] : []);
+/** Score or sentence, whether it is critical, and which view found it where there was more than one. */
+function facts({ isAdded, sentence, score, critical, view }) {
+  const isOneOfMany = state.current.answer.views.length > 1 && view;
+  return [
+    isAdded ? sentence && make("span", {}, sentence) : make("span", {}, number(score)),
+    critical && make("span", { class: "badge" }, icon("critical"), word("critical")),
+    isOneOfMany && make("span", {}, viewIcon(view), viewName(view)),
+  ];
+}
 
 function className(finding) {
   const name = spaced(finding.class);
@@ -125,6 +134,7 @@ function iconButton(finding, name, label, onclick, pressed = false) {
       class: `judge-${name}`,
       "data-key": `${finding.id} ${name}`,
       title,
+      tabindex: state.selected === finding.id ? 0 : -1, // of the other findings by a letter, or once they are chosen
       "aria-label": `${title}: ${finding.number ?? "+"} ${className(finding)}`,
       "aria-pressed": pressed,
       onclick,

@@ -30,8 +30,17 @@ remember("tag-engine");
 on("language settings", drawHeader);
 on("current", drawMissing);
 window.addEventListener("hashchange", openFromAddress);
+document.querySelector(".skip").addEventListener("click", skip);
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js");
 connect();
+
+/** Not by the address, which names the picture on the stage. */
+function skip(event) {
+  event.preventDefault();
+  const target = byId(state.current ? "findings-title" : "choose");
+  target.scrollIntoView({ block: "nearest" });
+  target.focus();
+}
 
 /** What the inspector chose stays for the next sitting on this machine. */
 function remember(id) {

@@ -2,6 +2,7 @@
 
 import { Problem, request } from "./api.js";
 import { byId } from "./dom.js";
+import { show } from "./picture.js";
 import { judgedEngine, shown } from "./shown.js";
 import { on, state, tell } from "./state.js";
 import { word } from "./words.js";
@@ -13,12 +14,16 @@ export function startVerdictPanel() {
     problem = null;
     byId("sentence").value = state.current?.verdict.sentence ?? "";
   });
-  on("current shown verdict language", draw);
+  on("current shown verdict language pictures", draw);
   byId("sentence").addEventListener("input", (event) => {
     state.current.verdict.say(event.target.value);
     tell("verdict");
   });
   byId("save").addEventListener("click", save);
+  byId("next-picture").addEventListener("click", () => {
+    show(following());
+    byId("stage-title").focus();
+  });
   window.addEventListener("beforeunload", (event) => state.pictures.some(({ verdict }) => verdict.changed) && event.preventDefault());
 }
 
@@ -32,8 +37,16 @@ function draw() {
   byId("verdict-count").textContent = word("judged_of", { judged, all: findings.length, added: verdict.added.length });
   const said = problem ?? (verdict.changed ? word("not_saved") : verdict.number === null ? "" : word("saved", { number: verdict.number }));
   if (byId("verdict-said").textContent !== said) byId("verdict-said").textContent = said;
+  byId("next-picture").hidden = !following();
   byId("verdict-said").classList.toggle("error", problem !== null);
   byId("verdict-said").classList.toggle("good", !problem && !verdict.changed && verdict.number !== null);
+}
+
+/** The next picture of the list, from the one on the stage on, that has no verdict yet. */
+function following() {
+  const at = state.pictures.indexOf(state.current);
+  const others = [...state.pictures.slice(at + 1), ...state.pictures.slice(0, Math.max(at, 0))];
+  return others.find(({ answer, verdict }) => answer && verdict.number === null);
 }
 
 async function save() {
