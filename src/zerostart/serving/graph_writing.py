@@ -7,7 +7,7 @@ from torch import Tensor
 from zerostart.inference.detections import DetectorName
 from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.refined_detector import RefinedDetector, Seen
-from zerostart.serving.graphs import ENGINES
+from zerostart.serving.options import ENGINES
 
 
 class _AllQueries(Graph):
@@ -23,5 +23,5 @@ class _AllQueries(Graph):
 
 def write_graphs(detector: RefinedDetector, folder: Path) -> None:
     """One graph for each engine into a folder."""
-    for which in ENGINES:
+    for which in ENGINES["both"]:
         write_onnx(_AllQueries(detector, which), folder / f"{which}.onnx", Seen._fields)

@@ -13,8 +13,8 @@ from zerostart.errors import InputError
 from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.refined_detector import RefinedDetector, Seen, Settings, detections_of
 from zerostart.outputs import stage_folder
+from zerostart.serving.options import ENGINES
 
-ENGINES: tuple[DetectorName, ...] = ("baseline", "refined")
 MOST_AT_ONCE = 16
 WRITING = 120.0
 """Seconds to wait for another server that writes the same graphs."""
@@ -61,7 +61,7 @@ class OnnxDetector:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the other processes need the cores as well
         self._sessions = {
             which: onnxruntime.InferenceSession(str(folder / f"{which}.onnx"), options, providers=providers)
-            for which in ENGINES
+            for which in ENGINES["both"]
         }
 
     def find(self, pixels: Tensor, threshold: float, which: DetectorName) -> list[Detections]:
