@@ -36,6 +36,7 @@ def noise(size=(80, 48), seed=0) -> Image.Image:
 
 def write_served(root: Path, index: bool = True, tagger: bool = True) -> Path:
     """All that `python -m zerostart.serve` reads, below `root`; without index or tagger where that is wanted."""
+    root.mkdir(exist_ok=True)
     write_pipeline(root)
     if index:
         write_index(root)

@@ -120,15 +120,26 @@ def png_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 100_000)) + chunk(b"IEND", b"")
 
 
-def pages(kind: str, count: int) -> bytes:
-    first, *others = (Image.new("L", (2, 2), number * 7 % 250) for number in range(count))
-    return encoded(first, kind, save_all=True, append_images=others)
+def gif_of(frames: int) -> bytes:
+    first, *others = (Image.new("L", (2, 2), number * 7 % 250) for number in range(frames))
+    return encoded(first, "GIF", save_all=True, append_images=others)
+
+
+def tiff_of(pages: int) -> bytes:
+    """Pages of one white pixel, written by hand (TIFF 6.0, section 2): Pillow walks through all pages to append one."""
+    content, size = b"II*\0\x08\0\0\0", 2 + 8 * 12 + 4
+    for number in range(pages):
+        start = 8 + number * size
+        values = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: start, 278: 1, 279: 1}
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+        content += struct.pack("<H", 8) + entries + struct.pack("<I", start + size if number + 1 < pages else 0)
+    return content
 
 
 HOSTILE = {
     "huge.png": lambda: png_of(30_000, 30_000),
-    "frames.gif": lambda: pages("GIF", 10_000 if FULL else 1000),
-    "frames.tif": lambda: pages("TIFF", 10_000 if FULL else 200),
+    "frames.gif": lambda: gif_of(10_000 if FULL else 500),
+    "frames.tif": lambda: tiff_of(10_000),
     "fits.jpg": lambda: b"SIMPLE  =                    T".ljust(80) + b"BITPIX  = 8".ljust(80) + b"END".ljust(2720),
     "eps.jpg": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100000 100000\n%%EndComments\n%%EOF\n",
     "psd.jpg": lambda: b"8BPS\0\1" + b"\0" * 6 + struct.pack("!HIIHH", 3, 30000, 30000, 8, 3) + b"\0" * 100,

@@ -99,90 +99,72 @@ def test_a_part_that_goes_while_serving_stays_in_memory(own):
     shutil.move(root / "moved", root / "models/tagging")
 
 
-def test_missing_parts_leave_the_rest(tmp_path):
-    """Without index and tagger: detections, and one sentence for each that names its target."""
-    root = write_served(tmp_path, index=False, tagger=False)
-    with live_server(root) as server:
-        answer = server.inspect(encoded(noise())).json()
-        assert answer["detections"]["refined"] and answer["cases"] is None and answer["tags"] is None
-        assert [entry["part"] for entry in answer["missing"]] == ["index", "tagger"]
-        assert "`make retrieval`" in answer["missing"][0]["sentence"] and "`make tagging`" in answer["missing"][1]["sentence"]
-        refused = server.client.get("/v1/cases", params={"text": "a dent"})
-        assert refused.status_code == 422 and "make retrieval" in refused.json()["error"]
-        stops_after_its_requests(server)
-
-
-def stops_after_its_requests(server):
-    """SIGTERM: what was begun is answered, and the process ends with 0 within its limit."""
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(server.inspect, encoded(noise((900, 700))), tiling="grid")
-        while "waiting_requests 1" not in server.client.get("/metrics").text and not running.done():
-            time.sleep(0.01)
-        started = time.monotonic()
-        server.main().send_signal(signal.SIGTERM)
-        assert running.result().status_code == 200
-    assert server.process.wait(30) == 0
-    assert time.monotonic() - started < DRAIN + 5
-
-
-def test_nothing_there_is_said(tmp_path):
-    with live_server(tmp_path, ready=False) as server:
-        until = time.monotonic() + 60
-        while "make repro" not in (answer := server.client.get("/readiness")).text and time.monotonic() < until:
-            time.sleep(0.2)
-        assert answer.status_code == 503 and "`make repro` builds it" in answer.json()["error"]
-
-
-def test_another_address_needs_a_token(tmp_path):
-    with pytest.raises(AssertionError, match="--token is expected"):
-        LiveServer(tmp_path, "--host", "0.0.0.0")
-    token = "a-long-and-secret-token"
-    with live_server(tmp_path, "--host", "0.0.0.0", "--token", token, ready=False) as server:
-        assert server.client.get("/v1/next").status_code == 401
-        assert server.client.get("/v1/next", headers={"Authorization": "Bearer wrong"}).status_code == 401
-        assert server.client.get("/v1/next", headers={"Authorization": f"Bearer {token}"}).status_code == 200
-        assert server.client.get("/healthz").status_code == 200
-
-
-def test_a_full_disk_is_a_sentence_and_old_verdicts_stay(own, tmp_path):
-    root, _ = own
-    place = tmp_path / "small"
+def test_missing_parts_and_a_full_disk_leave_the_rest(tmp_path):
+    """Without index and tagger: detections, and a sentence for each. Without room: a sentence, and old verdicts stay."""
+    root, place = write_served(tmp_path / "root", index=False, tagger=False), tmp_path / "small"
     place.mkdir()
-    if subprocess.run([*NAMESPACE, place, "true"], capture_output=True).returncode:
-        pytest.skip("no file system of its own can be mounted here (user namespaces are off)")
-    server = LiveServer(root, "--store", str(place / "store"), "--runtime", "torch", before=(*NAMESPACE, str(place)))
+    mounted = subprocess.run([*NAMESPACE, place, "true"], capture_output=True).returncode == 0
+    before = (*NAMESPACE, str(place)) if mounted else ()
+    server = LiveServer(root, "--store", str(place / "store"), "--runtime", "torch", before=before)
     try:
-        server.wait_ready()
-        first = server.inspect(encoded(noise())).json()
-        verdict = {"decisions": [{"detection": "refined:0", "decision": "accept"}], "sentence": "whole"}
-        assert server.client.post(f"/v1/inspections/{first['id']}/verdict", json=verdict).status_code == 201
-        codes = []
-        for seed in range(40):
-            answer = server.inspect(encoded(noise((300, 200), seed=seed)), k=0, tags="none")
-            codes.append(answer.status_code)
-            if answer.status_code != 200:
-                break
-        assert codes[-1] == 507 and "no room" in answer.json()["error"]
-        long = verdict | {
-            "sentence": "x" * 2000,
-            "added": [{"class": "dent", "box": [1, 1, 9, 9], "sentence": "y" * 2000}] * 400,
-        }
-        assert server.client.post(f"/v1/inspections/{first['id']}/verdict", json=long).status_code == 507
-        assert server.client.get(f"/v1/inspections/{first['id']}/verdict").json()["sentence"] == "whole"
+        first = check_missing(server.wait_ready())
+        if not mounted:
+            pytest.skip("no file system of its own can be mounted here (user namespaces are off): the full disk was not tried")
+        check_full_disk(server, first)
         assert "Traceback" not in "".join(server.said)
     finally:
         server.kill()
 
 
-def test_a_kill_of_the_server_ends_all_its_processes(tmp_path):
-    """A verdict that was acknowledged is there, on an inspection of an earlier run; nothing goes on running."""
+def check_missing(server):
+    answer = server.inspect(encoded(noise())).json()
+    assert answer["detections"]["refined"] and answer["cases"] is None and answer["tags"] is None
+    assert [entry["part"] for entry in answer["missing"]] == ["index", "tagger"]
+    assert "`make retrieval`" in answer["missing"][0]["sentence"] and "`make tagging`" in answer["missing"][1]["sentence"]
+    refused = server.client.get("/v1/cases", params={"text": "a dent"})
+    assert refused.status_code == 422 and "make retrieval" in refused.json()["error"]
+    return answer
+
+
+def check_full_disk(server, first):
+    verdict = {"decisions": [{"detection": "refined:0", "decision": "accept"}], "sentence": "whole"}
+    assert server.client.post(f"/v1/inspections/{first['id']}/verdict", json=verdict).status_code == 201
+    for seed in range(40):
+        answer = server.inspect(encoded(noise((300, 200), seed=seed)), k=0, tags="none")
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 507 and "no room" in answer.json()["error"]
+    added = {"class": "dent", "box": [1, 1, 9, 9], "sentence": "y" * 2000}
+    long = verdict | {"sentence": "x" * 2000, "added": [added] * 400}
+    assert server.client.post(f"/v1/inspections/{first['id']}/verdict", json=long).status_code == 507
+    assert server.client.get(f"/v1/inspections/{first['id']}/verdict").json()["sentence"] == "whole"
+
+
+def test_another_address_needs_a_token(tmp_path):
+    with pytest.raises(AssertionError, match="--token is expected"):
+        LiveServer(tmp_path, "--host", "0.0.0.0")
+
+
+def test_a_token_nothing_to_serve_and_a_kill(tmp_path):
+    """Who knows the token is answered, what is missing is said, an acknowledged verdict outlives a SIGKILL: no process does."""
     store = Store(tmp_path / "inspections")
     answer = {"id": "a" * 64, "picture": {"file_name": None, "width": 9, "height": 9}, "detections": {}, "classes": []}
     store.add_inspection(answer, {"uncertainty": 0.0, "novelty": None, "score": 0.0})
-    with live_server(tmp_path, ready=False) as server:
-        given = server.client.post(f"/v1/inspections/{'a' * 64}/verdict", json={"sentence": "kept"})
+    token = "a-long-and-secret-token"
+    with live_server(tmp_path, "--host", "0.0.0.0", "--token", token, ready=False) as server:
         children = server.main().children(recursive=True)
-        assert given.status_code == 201 and len(children) >= 2
+        for given, status in ((None, 401), ("Bearer wrong", 401), (f"Basic {token}", 401), (f"Bearer {token}", 200)):
+            headers = {"Authorization": given} if given else {}
+            assert server.client.get("/v1/next", headers=headers).status_code == status
+        assert server.client.get("/healthz").status_code == 200
+        until = time.monotonic() + 60
+        while "make repro" not in (missing := server.client.get("/readiness")).text and time.monotonic() < until:
+            time.sleep(0.2)
+        assert missing.status_code == 503 and "`make repro` builds it" in missing.json()["error"]
+        path, headers = f"/v1/inspections/{'a' * 64}/verdict", {"Authorization": f"Bearer {token}"}
+        assert server.client.post(path, json={"sentence": "kept"}, headers=headers).status_code == 201
+        children += server.main().children(recursive=True)
+        assert len({child.pid for child in children}) >= 3
         server.process.kill()
         until = time.monotonic() + 10
         while any(alive(child) for child in children) and time.monotonic() < until:
@@ -192,4 +174,22 @@ def test_a_kill_of_the_server_ends_all_its_processes(tmp_path):
 
 
 def alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_stop_lets_requests_end(own):
+    """SIGTERM: what was begun is answered, and the process ends with 0 within its limit. The last test of this server."""
+    _, server = own
+    server.wait_ready()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.inspect, encoded(noise((900, 700))), tiling="grid")
+        while "waiting_requests 1" not in server.client.get("/metrics").text and not running.done():
+            time.sleep(0.01)
+        started = time.monotonic()
+        server.main().send_signal(signal.SIGTERM)
+        assert running.result().status_code == 200
+    assert server.process.wait(DRAIN + 10) == 0
+    assert time.monotonic() - started < DRAIN + 5

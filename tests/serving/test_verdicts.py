@@ -193,7 +193,7 @@ def test_a_verdict_by_http(server):
         b'{"added": [{"box": [NaN]}]}',
     ):
         refused = server.client.post(path, content=wrong, headers={"Content-Type": "application/json"})
-        assert refused.status_code == 422 and "error" in refused.json()
+        assert refused.status_code in (400, 422) and "error" in refused.json()
 
 
 def test_a_damaged_store_is_said(tmp_path):

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from zerostart.errors import InputError
 from zerostart.inference.detections import Detections, DetectorName
-from zerostart.inference.export_graph import Graph, write_onnx
 from zerostart.inference.refined_detector import RefinedDetector, Seen, Settings, detections_of
 from zerostart.outputs import stage_folder
+from zerostart.serving.options import ENGINES
 
-ENGINES: tuple[DetectorName, ...] = ("baseline", "refined")
 MOST_AT_ONCE = 16
 WRITING = 120.0
 """Seconds to wait for another server that writes the same graphs."""
@@ -32,21 +31,11 @@ class Detector(Protocol):
     def find(self, pixels: Tensor, threshold: float, which: DetectorName) -> list[Detections]: ...
 
 
-class _AllQueries(Graph):
-    """uint8 pixels B×3×S×S to all that one of the two detectors sees; see `Seen`."""
-
-    def __init__(self, detector: RefinedDetector, which: DetectorName):
-        super().__init__(detector)
-        self.which = which
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.refined.look(pixels) if self.which == "refined" else self.refined.look_as_baseline(pixels))
-
-
 def _write(detector: RefinedDetector, folder: Path) -> None:
+    from zerostart.serving.graph_writing import write_graphs  # seconds of imports, which are needed once
+
     with stage_folder(folder) as temporary:
-        for which in ENGINES:
-            write_onnx(_AllQueries(detector, which), temporary / f"{which}.onnx", Seen._fields)
+        write_graphs(detector, temporary)
 
 
 class OnnxDetector:
@@ -72,7 +61,7 @@ class OnnxDetector:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the other processes need the cores as well
         self._sessions = {
             which: onnxruntime.InferenceSession(str(folder / f"{which}.onnx"), options, providers=providers)
-            for which in ENGINES
+            for which in ENGINES["both"]
         }
 
     def find(self, pixels: Tensor, threshold: float, which: DetectorName) -> list[Detections]:

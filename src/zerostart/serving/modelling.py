@@ -6,16 +6,18 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from zerostart.errors import InputError, printable
 from zerostart.serving import frames
 from zerostart.serving.children import channel_of_child
-from zerostart.serving.model_set import ModelSet
 from zerostart.serving.options import CaseFilters, Look
 from zerostart.serving.parts import Places
+
+if TYPE_CHECKING:
+    from zerostart.serving.model_set import ModelSet
 
 
 def picture_of(file: int, size: list[int]) -> Image.Image:
@@ -31,7 +33,7 @@ def crop_of(image: Image.Image, box: list[float]) -> Image.Image:
     return image.crop((left, top, min(right, image.width), min(bottom, image.height)))
 
 
-def answer(models: ModelSet, message: dict[str, Any], files: list[int]) -> dict[str, Any]:
+def answer(models: "ModelSet", message: dict[str, Any], files: list[int]) -> dict[str, Any]:
     """Raises InputError for what a client has to change."""
     image = picture_of(files[0], message["size"]) if files else None
     if message["do"] == "about":
@@ -53,6 +55,10 @@ def main() -> None:
     parser.add_argument("--runtime", choices=("onnx", "torch"), required=True)
     options = parser.parse_args()
     channel = channel_of_child()
+    from zerostart.serving.model_set import (
+        ModelSet,  # takes seconds, and from the line above on this process ends with its parent
+    )
+
     models = ModelSet.load(Places(options.checkpoint, options.index, options.tagger), options.cache, options.runtime)
     while True:
         try:
