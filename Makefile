@@ -10,6 +10,10 @@
 # make bench                     measure the speed on this machine, against other ways to do the same (needs make repro first)
 # make bench-retrieval           the same for the retrieval pipeline (needs make retrieval first)
 # make bench-tagging             the same for the tagging pipeline (needs make tagging first)
+# make serve                     the inspection page on http://127.0.0.1:8000; makes first what is missing (docs/serving.md)
+# make test-serving              the server against hostile requests, in full counts
+# make test-browser              the inspection page in chromium, which is installed first where it is not there (Debian, as root or by sudo)
+# make bench-serving             the server against the bare detector
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make faults                    kill every stage and command 300 times and see that each recovers (docs/reliability.md)
 # make mutants                   make core lines wrong, one by one: do the tests notice?
@@ -25,7 +29,7 @@ export PYTHONPATH := src
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation novel tagging bench bench-retrieval \
-  bench-tagging baseline doctor clean FORCE
+  bench-tagging bench-serving serve test-serving test-browser baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -99,6 +103,31 @@ bench-retrieval: $(INSTALLED)
 # Two minutes: input pipeline against the bare model, six windows against one, memory.
 bench-tagging: $(INSTALLED)
 	python bench/tagging.py
+
+bench-serving: $(INSTALLED)
+	python bench/serving.py
+
+# SERVE="--port 9000 --store /srv/inspections" is passed on; `python -m zerostart.serve` serves what is there, and makes nothing.
+serve: $(INSTALLED)
+	@ls models/decoder_tuning/fusion.json data/baseline/config.json data/coco/val.json > /dev/null 2>&1 || { \
+	  echo "no detector yet: the experiment runs first, about three minutes on two cores" && \
+	  python -m zerostart.preflight && dvc repro --quiet; }
+	@ls data/retrieval/index/config.json models/retrieval_adapter/config.json > /dev/null 2>&1 || { \
+	  echo "no cases on record yet: their index is made first, about two minutes" && \
+	  python -m zerostart.preflight retrieval && dvc repro --quiet pipelines/retrieval/dvc.yaml:index; }
+	@ls models/tagging/toolbox/rules/rules.json > /dev/null 2>&1 || { \
+	  echo "no tagger yet: it is trained first, about four minutes" && \
+	  python -m zerostart.preflight tagging toolbox && dvc repro --quiet pipelines/tagging/dvc.yaml:engines@toolbox; }
+	@python -m zerostart.serve $(SERVE)
+
+test-serving: $(INSTALLED)
+	ZEROSTART_HOSTILE=full pytest -q tests/serving
+
+# playwright comes with the requirements; its own download of a browser is not needed.
+test-browser: $(INSTALLED)
+	@command -v chromium > /dev/null || { \
+	  as=$$(test $$(id -u) = 0 || echo sudo) && $$as apt-get update && $$as apt-get install --yes --no-install-recommends chromium; }
+	pytest -q tests/serving/test_page_*.py
 
 # Train the detector of DATASET and make it the frozen baseline of the experiments (an hour on a CPU).
 baseline: $(INSTALLED)

@@ -15,14 +15,13 @@ from zerostart.datasets.files import pictures_below, spelled
 from zerostart.datasets.findings import Findings
 from zerostart.datasets.image_files import check_annotated_size
 from zerostart.datasets.pictures import SUFFIXES, PictureError, read_picture
-from zerostart.detector.pixels import resized
 from zerostart.device import default_device
 from zerostart.errors import InputError, run_stage
 from zerostart.inference.assembly import load_checkpoint
 from zerostart.inference.detections import Detections, DetectorName
 from zerostart.inference.explained_pictures import SIDE, draw
 from zerostart.inference.refined_detector import RefinedDetector
-from zerostart.inference.tiles import Tile, Tiling, merge_tiles, tiles
+from zerostart.inference.tiles import Tile, Tiling, cut_out, merge_tiles, tiles
 from zerostart.metrics.temperature import tempered
 from zerostart.novel.added import with_added_classes
 from zerostart.outputs import check_new_folder, output_folder, write_json
@@ -141,7 +140,7 @@ def _open(
     if expected:
         check_annotated_size(expected, picture, path, f"the COCO file, image {source.ids[index]}")
     parts = tiles(*image.size, tiling, side)
-    pixels = np.stack([resized(image.crop(part) if len(parts) > 1 else image, input_size) for part in parts])
+    pixels = cut_out(image, parts, input_size)
     small = image.copy()
     small.thumbnail((SIDE, SIDE))
     return image.size, small, parts, pixels

@@ -28,6 +28,7 @@ FLOW = [
     "checkup",
     "retrieval",
     "tagging",
+    "serving",
 ]
 MODULES = {path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", "."): path for path in LIBRARY.rglob("*.py")}
 

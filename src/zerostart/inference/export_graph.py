@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ class Graph(nn.Module):
         return boxes.gather(1, query.unsqueeze(2).expand(-1, -1, 4)), score, label
 
 
-def write_onnx(graph: Graph, path: Path) -> None:
+def write_onnx(graph: Graph, path: Path, outputs: Sequence[str] = OUTPUTS) -> None:
     """Write the graph in float32 with a dynamic batch, and what a user must know of it as metadata.
+
+    outputs: the names of what it returns.
 
     torch's tracer writes it, not the exporter behind torch.export: with torch 2.14 that one takes 14 times as long for this
     detector, and onnxruntime refuses the graph that it writes.
@@ -59,8 +62,8 @@ def write_onnx(graph: Graph, path: Path) -> None:
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["pixels"],
-                output_names=list(OUTPUTS),
-                dynamic_axes={name: {0: "batch"} for name in ("pixels", *OUTPUTS)},
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch"} for name in ("pixels", *outputs)},
             )
     finally:
         torch.onnx.unregister_custom_op_symbolic("aten::scatter_reduce", OPSET)

@@ -279,19 +279,24 @@ class RefinedDetector(nn.Module):
         """
         threshold = getattr(self.settings.threshold, which) if threshold is None else threshold
         seen = (self.look if which == "refined" else self.look_as_baseline)(pixels.to(self.device))
-        scores = seen.scores
-        if not every_class:
-            best = scores.argmax(dim=2, keepdim=True)
-            scores = torch.where(torch.arange(scores.shape[2], device=best.device) == best, scores, -1)
-        query, score, label = top_pairs(scores)
-        kept = (score >= threshold) & (score > 0)
-        seen = seen._replace(boxes=box_convert(seen.boxes, "cxcywh", "xyxy").clamp(0, 1))
-        found = []
-        for image, keep in enumerate(kept):
-            at = query[image][keep]
-            boxes, base, delta, text = (part[image][at].cpu().numpy() for part in (seen.boxes, *seen[2:]))
-            found.append(Detections(boxes, *(t[image][keep].cpu().numpy() for t in (score, label)), base, delta, text))
-        return found
+        return detections_of(seen, threshold, every_class)
+
+
+def detections_of(seen: Seen, threshold: float, every_class: bool = False) -> list[Detections]:
+    """What counts of all queries of B images, as :meth:`RefinedDetector.find` gives it; boxes are fractions of the image."""
+    scores = seen.scores
+    if not every_class:
+        best = scores.argmax(dim=2, keepdim=True)
+        scores = torch.where(torch.arange(scores.shape[2], device=best.device) == best, scores, -1)
+    query, score, label = top_pairs(scores)
+    kept = (score >= threshold) & (score > 0)
+    seen = seen._replace(boxes=box_convert(seen.boxes, "cxcywh", "xyxy").clamp(0, 1))
+    found = []
+    for image, keep in enumerate(kept):
+        at = query[image][keep]
+        boxes, base, delta, text = (part[image][at].cpu().numpy() for part in (seen.boxes, *seen[2:]))
+        found.append(Detections(boxes, *(t[image][keep].cpu().numpy() for t in (score, label)), base, delta, text))
+    return found
 
 
 def _thresholds(chosen: Any, path: Path) -> Thresholds:

@@ -5,8 +5,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torchvision.ops import batched_nms
 
+from zerostart.detector.pixels import resized
 from zerostart.inference.detections import Detections
 
 Tiling = Literal["none", "six", "grid"]
@@ -46,21 +48,35 @@ def _starts(length: int, side: int) -> list[int]:
     return np.linspace(0, length - side, count).round().astype(int).tolist()
 
 
+def cut_out(image: Image.Image, parts: Sequence[Tile], side: int) -> np.ndarray:
+    """The parts of an image at the detector's input size: n×3×side×side uint8."""
+    return np.stack([resized(image.crop(part) if part != (0, 0, *image.size) else image, side) for part in parts])
+
+
 def merge_tiles(found: Sequence[Detections], parts: Sequence[Tile], size: tuple[int, int], max_iou: float) -> Detections:
-    """All detections of an image of `size` (width, height), boxes in its pixels.
+    """All detections of an image of `size` (width, height), boxes in its pixels; see :func:`merged_with_origins`."""
+    return merged_with_origins(found, parts, size, max_iou)[0]
+
+
+def merged_with_origins(
+    found: Sequence[Detections], parts: Sequence[Tile], size: tuple[int, int], max_iou: float
+) -> tuple[Detections, np.ndarray]:
+    """All detections of an image of `size` (width, height), boxes in its pixels, and the index of the part that found each.
 
     found: of each tile, boxes as fractions of it. Boxes that an inner edge of their tile cuts are left to the neighbour or to
     the whole image; of those that overlap by more than `max_iou` in one class the best stays (torchvision's batched_nms).
     """
-    kept = []
-    for of_tile, (left, top, right, bottom) in zip(found, parts, strict=True):
+    kept, origins = [], []
+    for index, (of_tile, (left, top, right, bottom)) in enumerate(zip(found, parts, strict=True)):
         inner = np.array([left > 0, top > 0, right < size[0], bottom < size[1]])
         gap = np.concatenate([of_tile.boxes[:, :2], 1 - of_tile.boxes[:, 2:]], axis=1)
         whole = ~((gap < BORDER) & inner).any(axis=1)
         boxes = of_tile.boxes * np.float32([right - left, bottom - top] * 2) + np.float32([left, top] * 2)
         kept.append(Detections(*(array[whole] for array in of_tile._replace(boxes=boxes))))
+        origins.append(np.full(int(whole.sum()), index))
     every = Detections(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
+    origin = np.concatenate(origins)
     if len(found) == 1:
-        return every
-    best = batched_nms(*(torch.from_numpy(array) for array in every[:3]), max_iou)
-    return Detections(*(array[best.numpy()] for array in every))
+        return every, origin
+    best = batched_nms(*(torch.from_numpy(array) for array in every[:3]), max_iou).numpy()
+    return Detections(*(array[best] for array in every)), origin[best]

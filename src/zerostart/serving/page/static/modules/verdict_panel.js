@@ -1,0 +1,69 @@
+/** The verdict on the picture: how much is judged, a sentence, and saving it. */
+
+import { Problem, request } from "./api.js";
+import { byId } from "./dom.js";
+import { show } from "./picture.js";
+import { judgedEngine, shown } from "./shown.js";
+import { on, state, tell } from "./state.js";
+import { word } from "./words.js";
+
+let problem = null;
+
+export function startVerdictPanel() {
+  on("current", () => {
+    problem = null;
+    byId("sentence").value = state.current?.verdict.sentence ?? "";
+  });
+  on("current shown verdict language pictures", draw);
+  byId("sentence").addEventListener("input", (event) => {
+    state.current.verdict.say(event.target.value);
+    tell("verdict");
+  });
+  byId("save").addEventListener("click", save);
+  byId("next-picture").addEventListener("click", () => {
+    show(following());
+    byId("stage-title").focus();
+  });
+  window.addEventListener("beforeunload", (event) => state.pictures.some(({ verdict }) => verdict.changed) && event.preventDefault());
+}
+
+function draw() {
+  const { current } = state;
+  byId("verdict-panel").hidden = !current;
+  if (!current) return;
+  const { verdict } = current;
+  const findings = shown(judgedEngine());
+  const judged = findings.filter(({ decision }) => decision).length;
+  byId("verdict-count").textContent = word("judged_of", { judged, all: findings.length, added: verdict.added.length });
+  const said = problem ?? (verdict.changed ? word("not_saved") : verdict.number === null ? "" : word("saved", { number: verdict.number }));
+  if (byId("verdict-said").textContent !== said) byId("verdict-said").textContent = said;
+  byId("next-picture").hidden = !following();
+  byId("verdict-said").classList.toggle("error", problem !== null);
+  byId("verdict-said").classList.toggle("good", !problem && !verdict.changed && verdict.number !== null);
+}
+
+/** The next picture of the list, from the one on the stage on, that has no verdict yet. */
+function following() {
+  const at = state.pictures.indexOf(state.current);
+  const others = [...state.pictures.slice(at + 1), ...state.pictures.slice(0, Math.max(at, 0))];
+  return others.find(({ answer, verdict }) => answer && verdict.number === null);
+}
+
+async function save() {
+  const { id, answer, verdict } = state.current;
+  const body = verdict.body(answer.number, byId("inspector").value.trim(), byId("part").value.trim());
+  verdict.changed = false; // what is changed while the answer is on its way counts again
+  byId("save").disabled = true;
+  problem = null;
+  try {
+    verdict.number = (await request(`/v1/inspections/${id}/verdict`, { body })).verdict;
+  } catch (reason) {
+    verdict.changed = true;
+    if (!(reason instanceof Problem)) throw reason;
+    problem = reason.message;
+  } finally {
+    byId("save").disabled = false;
+    tell("verdict");
+  }
+  tell("saved");
+}
