@@ -14,6 +14,7 @@ from zerostart.novel.choice import WORTH, ascend, few_shot_score, zero_shot_scor
 from zerostart.novel.judging import Target
 from zerostart.novel.material import load_named, load_school, load_seen
 from zerostart.novel.params import load_novel_params
+from zerostart.novel.queries import load_looks
 from zerostart.novel.trial import prepare
 from zerostart.outputs import write_json
 
@@ -27,7 +28,8 @@ def main() -> str:
     known, val, pool = (load_seen(data, name, params.regions) for name in ("own_train", "val", "val_pool"))
     lessons = [prepare(school, known, classes, params, seed) for seed in tqdm(range(SEEDS), unit="seed", disable=None)]
     judge = NovelJudge(val.looks.boxes, val.looks.coco, list(range(len(kinds.names))), picture_weights(len(val.looks.boxes), 0))
-    targets = [Target(val, lesson, params).judged_by(judge) for lesson in lessons]
+    painted = load_looks(data / "looks/school", params.regions)
+    targets = [Target(val, painted, lesson, params).judged_by(judge) for lesson in lessons]
     candidates = {name: options for name, options in params.candidates.items() if name != WORTH}
     values, tried = ascend(candidates, zero_shot_score(targets, lessons, kinds, classes, params))
     chosen = params.model_copy(update=values)

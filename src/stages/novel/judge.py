@@ -15,6 +15,7 @@ from zerostart.novel.average_precision import NovelJudge, picture_weights
 from zerostart.novel.judging import Target, caption_curve, confusion, exclusion, few_shots, supervised, without_text, zero_shot
 from zerostart.novel.material import Named, School, Seen, load_named, load_school, load_seen
 from zerostart.novel.params import load_novel_params, of_dataset
+from zerostart.novel.queries import load_looks
 from zerostart.novel.trial import Lesson, knowing, prepare, twins, zero_shot_rows
 from zerostart.novel.vocabulary import row_scores
 from zerostart.outputs import stage_folder
@@ -27,7 +28,7 @@ Tables = dict[str, dict[str, list[np.ndarray]]]
 def main() -> str:
     dataset, params = dataset_argument(), load_novel_params()
     mine, data = of_dataset(params, dataset), Path(f"data/novel/{dataset}")
-    school = load_school(data, params.regions)
+    school, painted = load_school(data, params.regions), load_looks(data / "looks/school", params.regions)
     known, own_test = (load_seen(data, f"own_{split}", params.regions) for split in ("train", "test"))
     classes = load_named(data, "classes")
     kinds = load_named(data, "test") if mine.kinds else None
@@ -46,10 +47,10 @@ def main() -> str:
     for seed in tqdm(range(params.seeds), unit="seed", disable=None):
         lesson = prepare(school, known, len(classes.names), params, seed)
         if kinds:
-            target = Target(tests, lesson, params).judged_by(kind_judge)
+            target = Target(tests, painted, lesson, params).judged_by(kind_judge)
             for table, results in of_kinds(target, lesson, kinds, classes, known, pool, school, seed, known_judge):
                 keep(table, results)
-        target = Target(own_test, lesson, params)
+        target = Target(own_test, painted, lesson, params)
         for pair, judge in zip(pairs, pair_judges, strict=True):
             keep("divisions", of_pair(pair, target.judged_by(judge), lesson, classes, known, school, seed))
     with stage_folder(data / "judged") as folder:
@@ -85,7 +86,7 @@ def of_kinds(
     for captions, results in caption_curve(target, lesson, kinds, school, seed).items():
         yield f"captions {captions}", results
     described = {arm: rows[arm] for arm in (*COMPARED, "real, together", "bag, captions", "random words")}
-    ignoring = Target(target.seen, lesson, target.params).judged_by(known_judge)
+    ignoring = Target(target.seen, target.school, lesson, target.params).judged_by(known_judge)
     yield "exclusion", exclusion(ignoring, described)
     inside = target.seen.category < count
     covering = lesson.scale(target.seen.features[inside])

@@ -8,22 +8,27 @@ import numpy as np
 from zerostart.novel.average_precision import NovelJudge
 from zerostart.novel.material import Named, School, Seen
 from zerostart.novel.params import NovelParams
-from zerostart.novel.queries import SEEN_FROM
+from zerostart.novel.queries import SEEN_FROM, Looks, objectness
 from zerostart.novel.texts import OWN_WORDING
 from zerostart.novel.trial import Lesson, in_space, prototypes, vocabulary_of, zero_shot_rows
 from zerostart.novel.vocabulary import Sums, named_rows, novel_scores, row_scores
 
 
 class Target:
-    """Test pictures and the standardised features of their queries."""
+    """Test pictures and the standardised features of their queries.
 
-    def __init__(self, seen: Seen, lesson: Lesson, params: NovelParams):
-        self.seen, self.params = seen, params
+    school: looks at the school's pictures. Scores are standardised over those of their queries that may be objects, as the
+    commands do, which see one picture at a time: nothing is learned from the test pictures, not even how their scores spread.
+    """
+
+    def __init__(self, seen: Seen, school: Looks, lesson: Lesson, params: NovelParams):
+        self.seen, self.school, self.params = seen, school, params
         self.judge: NovelJudge
         features = seen.looks.features
         self.features = lesson.scale(features).reshape(-1, features.shape[-1])
         self.objectness = seen.objectness.ravel()
-        self.reference = self.features[self.objectness > SEEN_FROM]
+        may_be_objects = objectness(school.logits) > SEEN_FROM
+        self.reference, self.reference_logits = lesson.scale(school.features[may_be_objects]), school.logits[may_be_objects]
 
     def judged_by(self, judge: NovelJudge) -> "Target":
         """The same pictures, where other categories are looked for."""
@@ -37,8 +42,12 @@ class Target:
         return other
 
     def standardised(self, rows: np.ndarray) -> np.ndarray:
-        """N·Q×K scores of K×D rows, mean 0 and deviation 1 over the queries that may be objects."""
+        """N·Q×K scores of K×D rows, mean 0 and deviation 1 over the school's queries that may be objects."""
         return row_scores(rows, self.features, self.reference)
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """K×D rows whose scores have deviation 1 there."""
+        return rows / np.maximum((self.reference @ rows.T).std(axis=0), 1e-12)[:, None]
 
     def ap(self, standardised: np.ndarray) -> np.ndarray:
         """AP50, K×B, of standardised scores beside objectness."""
@@ -66,13 +75,11 @@ def without_text(
     """Arms that need no school: AP50, K×B. base: the classes that count as known (positions in the detector's logits)."""
     count = len(named.names)
     logits = target.seen.looks.logits.reshape(len(target.objectness), -1)[:, base].astype(np.float64)
-    probability = 1 / (1 + np.exp(-logits))
-    share = probability / probability.sum(axis=1, keepdims=True)
     kept = np.isin(known.category, base)
     position = np.searchsorted(base, known.category[kept])
     heads = prototypes(lesson, known.features[kept], position, len(base))
-    nearness = target.standardised(heads).max(axis=1)
-    in_doubt = -share.max(axis=1)
+    far = [-row_scores(heads, features, target.reference).max(axis=1) for features in (target.features, target.reference)]
+    in_doubt = [-_shares(values).max(axis=1) for values in (logits, target.reference_logits[:, base].astype(np.float64))]
     alike = (named.texts(OWN_WORDING) @ known_names.texts(OWN_WORDING)[base].T).argmax(axis=1)
     log_class = -np.logaddexp(0.0, -logits)
 
@@ -81,15 +88,19 @@ def without_text(
 
     return {
         "objectness": target.ap_of(same_for_all(target.objectness)),
-        "novelty: far from the known": target.ap(same_for_all(_standard(-nearness, target))),
-        "novelty: classes in doubt": target.ap(same_for_all(_standard(in_doubt, target))),
+        "novelty: far from the known": target.ap(same_for_all(_standard(*far))),
+        "novelty: classes in doubt": target.ap(same_for_all(_standard(*in_doubt))),
         "nearest known class": target.ap_of(log_class[:, alike]),
     }
 
 
-def _standard(values: np.ndarray, target: Target) -> np.ndarray:
-    among = values[target.objectness > SEEN_FROM]
-    return (values - among.mean()) / max(among.std(), 1e-9)
+def _shares(logits: np.ndarray) -> np.ndarray:
+    probability = 1 / (1 + np.exp(-logits))
+    return probability / probability.sum(axis=1, keepdims=True)
+
+
+def _standard(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return (values - reference.mean()) / max(reference.std(), 1e-9)
 
 
 def supervised(target: Target, lesson: Lesson, labelled: Seen, categories: list[int]) -> np.ndarray:
@@ -108,7 +119,7 @@ def few_shots(
     """
     params, count = target.params, len(named.names)
     spaces = {space: vocabulary_of(lesson, space, params) for space in ("real", "isotropic")}
-    said = {wording: target.standardised(rows[f"real, {wording}"]) for wording in (OWN_WORDING, "together")}
+    said = {wording: target.scaled(rows[f"real, {wording}"]) for wording in (OWN_WORDING, "together")}
     results: dict[int, dict[str, np.ndarray]] = {}
     for shots in params.shots:
         found: dict[str, list[np.ndarray]] = {}
@@ -119,12 +130,13 @@ def few_shots(
             standardised = lesson.scale(features)
             means = np.stack([standardised[category == k].mean(axis=0) for k in range(count)])
             head = target.standardised(prototypes(lesson, features, category, count))
-            in_captions = target.standardised(in_space(spaces["real"], means))
+            in_captions = in_space(spaces["real"], means)
+            shown = shots * target.scaled(in_captions)
             arms = {
-                "text and shots": _beside(target, said[OWN_WORDING], shots * in_captions),
-                "other wordings and shots": _beside(target, said["together"], shots * in_captions),
+                "text and shots": target.standardised(params.worth * said[OWN_WORDING] + shown),
+                "other wordings and shots": target.standardised(params.worth * said["together"] + shown),
                 "shots": head,
-                "shots, space of the captions": in_captions,
+                "shots, space of the captions": target.standardised(in_captions),
                 "shots, space of random vectors": target.standardised(in_space(spaces["isotropic"], means)),
                 "shots, raw features": target.standardised(means),
             }
@@ -132,12 +144,6 @@ def few_shots(
                 found.setdefault(arm, []).append(target.ap(scores))
         results[shots] = {arm: np.mean(values, axis=0) for arm, values in found.items()}
     return results
-
-
-def _beside(target: Target, said: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Scores of a sentence and of shots as one, deviation 1 again."""
-    both = target.params.worth * said + shown
-    return both / both[target.objectness > SEEN_FROM].std(axis=0)
 
 
 def exclusion(target: Target, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
