@@ -92,6 +92,7 @@ def main() -> None:
         timeout_graceful_shutdown=DRAIN,
     )
     sockets = [config.bind_socket()]
+    sockets[0].listen(config.backlog)  # who follows the printed address at once waits, and is not refused
     host, port = sockets[0].getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     try:
