@@ -72,6 +72,7 @@ def test_the_newest_verdict_counts_and_all_are_kept(tmp_path):
     for sentence in ("first", "second"):
         store.add_verdict("a" * 64, n, {"sentence": sentence})
     assert store.verdict("a" * 64) == {"verdict": 2, "inspection": "a" * 64, "number": n, "sentence": "second"}
+    assert store.newest_verdicts() == [("a" * 64, n, {"sentence": "second"})]
     assert store.counts() == {"inspections": 1, "verdicts": 2}
     for statement in ("DELETE FROM verdicts", "UPDATE verdicts SET verdict = '{}'"):
         with pytest.raises(sqlite3.IntegrityError, match="append only"):

@@ -166,6 +166,7 @@ def test_nothing_of_others_is_replaced(folder):
         ({"added": [{"class": "rust", "box": [1, 1, 9, 9]}]}, "the class 'rust' is unknown; crack, dent, scratch are known"),
         ({"added": [{"class": "dent", "box": [1, 1, 90, 9]}]}, "inside the picture of 80x48 pixels"),
         ({"added": [{"class": "dent", "box": [9, 1, 1, 9]}]}, "at least a pixel a side"),
+        ({"added": [{"class": "dent", "box": [1, 9, 9, 1]}]}, "at least a pixel a side"),
     ],
 )
 def test_a_verdict_must_fit_its_inspection(said, sentence):

@@ -12,6 +12,9 @@ from typing import Any
 
 from zerostart.serving import frames
 
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait for each other sleep: spinning, they would take the cores from the other processes of the server."""
+
 
 class ChildGoneError(Exception):
     """The process ended before it answered."""
@@ -33,7 +36,7 @@ class Child:
         try:
             # A Ctrl-C on the terminal is the server's to deal with: it drains first.
             self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, env=os.environ | WAITING
             )
         except BaseException:
             ours.close()
