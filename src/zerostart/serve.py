@@ -3,7 +3,9 @@
 import argparse
 import ipaddress
 import resource
+import signal
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -70,6 +72,15 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
+class DrainingServer(uvicorn.Server):
+    """Told to end, it answers what was begun; that is its normal end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's, which would raise the signal once more when all is done. A second Ctrl-C does not wait."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def main() -> None:
     args = _arguments()
     _allow_connections()
@@ -96,9 +107,7 @@ def main() -> None:
     host, port = sockets[0].getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     try:
-        uvicorn.Server(config).run(sockets)
-    except KeyboardInterrupt:  # uvicorn has drained, and passes on the signal that told it to
-        pass
+        DrainingServer(config).run(sockets)
     finally:
         store.close()
 
