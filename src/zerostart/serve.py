@@ -3,11 +3,13 @@
 import argparse
 import ipaddress
 import resource
+import signal
 from pathlib import Path
 
 import uvicorn
 
 from zerostart.errors import InputError, run_stage
+from zerostart.interruptions import ENDS
 from zerostart.serving.app import make_app
 from zerostart.serving.connections import Connection
 from zerostart.serving.parts import Places
@@ -77,7 +79,7 @@ def main() -> None:
     service = Service(
         Places(args.checkpoint, args.index, args.tagger), args.store / "graphs", args.runtime, Limits(waiting=args.queue)
     )
-    app = make_app(service, store, args.token, is_loopback(args.host))
+    app = make_app(service, store, args.token)
     config = uvicorn.Config(
         app,
         args.host,
@@ -95,10 +97,11 @@ def main() -> None:
     sockets[0].listen(config.backlog)  # who follows the printed address at once waits, and is not refused
     host, port = sockets[0].getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    server = uvicorn.Server(config)
+    for number in ENDS:  # uvicorn drains, and then passes on the signal that told it to: an end in order, and no interruption
+        signal.signal(number, server.handle_exit)
     try:
-        uvicorn.Server(config).run(sockets)
-    except KeyboardInterrupt:  # uvicorn has drained, and passes on the signal that told it to
-        pass
+        server.run(sockets)
     finally:
         store.close()
 
