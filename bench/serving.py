@@ -97,7 +97,7 @@ if __name__ == "__main__":
     best = max(one_load["pictures_per_s"] for one_load in loads.values())
     report(
         "serving",
-        f"{best:.1f} pictures/s, {best / bare_rate:.2f} of the bare detector's {bare_rate:.1f}; ready in {started:.1f} s"
+        f"{best:.1f} pictures/s, {best / bare_rate:.2f} times the bare detector's {bare_rate:.1f}; ready in {started:.1f} s"
         f" ({exported:.1f} s when the graphs are written first); six views take {six['p50_ms'] / one['p50_ms']:.1f} times as"
         f" long as one; {used['model']:.0f} MB with the models, {used['http']:.0f} MB for HTTP",
         bare_pictures_per_s=bare_rate,

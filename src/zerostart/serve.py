@@ -88,7 +88,7 @@ def main() -> None:
     service = Service(
         Places(args.checkpoint, args.index, args.tagger), args.store / "graphs", args.runtime, Limits(waiting=args.queue)
     )
-    app = make_app(service, store, args.token, is_loopback(args.host))
+    app = make_app(service, store, args.token)
     config = uvicorn.Config(
         app,
         args.host,

@@ -39,9 +39,11 @@ def _check_card(path: Path) -> None:
 def _sentence(name: str, labelled: Labelled, like: Card) -> str:
     counts = "; ".join("{} {} pictures, {} objects".format(split, *labelled.counts(split)) for split in SPLITS)
     twice = f"\n{labelled.twice} boxes were accepted of both engines, and are there once" if labelled.twice else ""
+    left = labelled.undecided
+    undecided = f"\n{left} detections at or above the threshold were neither accepted nor rejected: no objects" if left else ""
     baseline = "" if Path("data/baselines", name).is_dir() else f" -S baseline=data/baselines/{like.name}"
     return (
-        f"data/raw/{name}, data/datasets/{name}.yaml: {counts}{twice}\n"
+        f"data/raw/{name}, data/datasets/{name}.yaml: {counts}{twice}{undecided}\n"
         f"next: dvc add data/raw/{name} && git add data && dvc exp run -S dataset={name}{baseline}"
     )
 

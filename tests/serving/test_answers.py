@@ -1,5 +1,6 @@
 """What the API answers, against the commands and the Python interface of the same models."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -17,6 +18,7 @@ from zerostart import predict
 from zerostart.datasets.pictures import TURNS
 from zerostart.retrieval.case_search import open_search
 from zerostart.serving import wire
+from zerostart.serving.guards import SameOriginAndToken
 from zerostart.serving.parts import version
 from zerostart.tagging.answer.tagger import Tagger
 
@@ -189,6 +191,23 @@ def test_a_foreign_page_is_not_answered(server):
     assert rebound.status_code == 403
     own = server.client.get("/v1/settings", headers={"Origin": server.address})
     assert own.status_code == 200
+
+
+@pytest.mark.parametrize("token, status", [(None, 403), ("a-long-and-secret-token", 200)])
+def test_with_a_token_a_proxy_keeps_its_name(token, status):
+    """It passes on the name that the browser asked for; without a token that could be a foreign one that leads here."""
+    seen = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        seen.append(message.get("status"))
+
+    headers = [(b"host", b"line.example"), (b"origin", b"https://line.example"), (b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/v1/settings", "headers": headers}
+    asyncio.run(SameOriginAndToken(app, token)(scope, None, send))
+    assert seen[0] == status
 
 
 def test_answers_are_as_the_document_says(server):

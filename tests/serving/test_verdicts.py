@@ -49,6 +49,7 @@ def answer_about(picture_id):
         "picture": {"width": SIZE[0], "height": SIZE[1], "file_name": "a.png"},
         "classes": CLASSES,
         "detections": {"refined": refined, "baseline": baseline},
+        "thresholds": {"refined": 0.5, "baseline": 0.5},
     }
 
 
@@ -97,6 +98,7 @@ def test_verdicts_become_a_data_set(folder):
     sentence = run_command(verdicts_module, folder, "mine")
     assert "dvc exp run -S dataset=mine -S baseline=data/baselines/parts" in sentence
     assert "30 boxes were accepted of both engines" in sentence
+    assert "30 detections at or above the threshold were neither accepted nor rejected" in sentence  # refined:3
     with contextlib.chdir(folder):
         imported = import_dataset(load_card("mine"), "data/raw/mine")
     assert sum(len(coco["images"]) for coco in imported.splits.values()) == 30
@@ -135,6 +137,28 @@ def test_a_picture_keeps_its_split(folder):
             for name in ("one", "two")
         )
         assert one <= two
+
+
+def test_verdicts_join_the_pictures_of_the_base(folder):
+    """A judged picture of the base stays in its split, whatever its hash says; its boxes and sentence are the verdict's."""
+    judged(Store(folder / "inspections"), 30)
+    run_command(verdicts_module, folder, "one")
+    base = folder / "data/raw/one"
+    for split, other in (("val", "kept"), ("test", "val"), ("kept", "test")):
+        (base / f"{split}.json").rename(base / f"{other}.json")
+    before = {split: json.loads((base / f"{split}.json").read_text()) for split in ("train", "val", "test")}
+    again = {"added": [{"class": "crack", "box": [1, 1, 9, 9]}], "sentence": "again"}
+    judged(Store(folder / "again"), 20, again)
+    run_command(verdicts_module, folder, "two", "--store", "again", "--like", "one", "--with-base")
+    boxes = []
+    for split, coco in before.items():
+        after = json.loads((folder / "data/raw/two" / f"{split}.json").read_text())
+        assert len(after["images"]) == len(coco["images"])
+        for image in after["images"]:
+            own = [tuple(a["bbox"]) for a in after["annotations"] if a["image_id"] == image["id"]]
+            assert (image.get("caption") == "again") == (own == [(1, 1, 8, 8)])
+            boxes.append(len(own))
+    assert sorted(boxes) == [1] * 20 + [3] * 10
 
 
 def test_too_few_are_refused_in_a_sentence(folder):

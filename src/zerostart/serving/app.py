@@ -50,8 +50,8 @@ class JPEG(Response):
 REFUSED: dict[int | str, dict[str, Any]] = {status: ERROR for status in (400, 401, 403, 404, 408, 413, 415, 422, 500, 503, 507)}
 
 
-def make_app(service: Service, store: Store, token: str | None = None, loopback: bool = True) -> ASGIApp:
-    """The application. token: without it nothing under /v1 is answered; loopback: it is reached from this machine only."""
+def make_app(service: Service, store: Store, token: str | None = None) -> ASGIApp:
+    """The application. token: who does not give it gets nothing under /v1; None where it is reached from this machine only."""
     telemetry = Telemetry()
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ def make_app(service: Service, store: Store, token: str | None = None, loopback:
     _state(app, service, store, telemetry)
     _page(app)
     # Around all of it, as FastAPI answers a defect outside of what is added by `add_middleware`; the last is met first.
-    guarded = SameOriginAndToken(BoundedBody(app, MOST_BYTES), token, loopback)
+    guarded = SameOriginAndToken(BoundedBody(app, MOST_BYTES), token)
     return Timed(SecurityHeaders(guarded), telemetry)
 
 
@@ -234,7 +234,8 @@ def _state(app: FastAPI, service: Service, store: Store, telemetry: Telemetry) -
     async def readiness() -> JSONResponse:
         """The models are loaded."""
         if not service.ready:
-            said = "; ".join(entry["sentence"] for entry in service.about["missing"]) if service.about else service.trouble
+            nothing = service.about is not None and not any(service.about["versions"].values())
+            said = "; ".join(entry["sentence"] for entry in service.about["missing"]) if nothing else service.trouble
             raise Refusal(503, said, 5)
         return JSONResponse({"status": "ready", "versions": service.about["versions"]})
 

@@ -53,8 +53,9 @@ class SecurityHeaders:
 class SameOriginAndToken:
     """A foreign page cannot ask in its visitor's name, by its own address or by a name that leads to this one."""
 
-    def __init__(self, app: ASGIApp, token: str | None, loopback: bool):
-        self.app, self.token, self.loopback = app, token, loopback
+    def __init__(self, app: ASGIApp, token: str | None):
+        """token: None where the server listens on this machine only."""
+        self.app, self.token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._refused(scope) if scope["type"] == "http" else None
@@ -63,7 +64,7 @@ class SameOriginAndToken:
     def _refused(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.loopback and _name(host) not in LOOPBACK:
+        if self.token is None and _name(host) not in LOOPBACK:  # with one, a proxy's name may lead here
             return Refusal(403, "the server listens on this machine only, and answers to 127.0.0.1 and localhost")
         if origin is not None and _netloc(origin) != host.lower():
             return Refusal(403, "requests from pages of another origin are not answered")

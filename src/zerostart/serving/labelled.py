@@ -35,6 +35,8 @@ class Labelled:
     """COCO images of each split, with `source` (the file to copy) and `objects` (COCO annotations without ids)."""
     twice: int = 0
     """Boxes that were accepted of both engines."""
+    undecided: int = 0
+    """Detections at or above their threshold on which nothing was said: no objects."""
 
     def counts(self, split: str) -> tuple[int, int]:
         return len(self.images[split]), sum(len(image["objects"]) for image in self.images[split])
@@ -64,6 +66,7 @@ def collect(store: Store, card: Card, base: Path | None = None) -> Labelled:
         record |= {"width": answer["picture"]["width"], "height": answer["picture"]["height"]}
         notes = {"caption": verdict.get("sentence"), "part": verdict.get("part") or answer.get("part")}
         record |= {key: value for key, value in notes.items() if value}
+        labelled.undecided += _undecided(answer, verdict)
         for one in _objects(answer, verdict):
             if one["class"] not in card.classes:
                 raise InputError(
@@ -75,7 +78,7 @@ def collect(store: Store, card: Card, base: Path | None = None) -> Labelled:
             else:
                 record["objects"].append(one)
         if picture_id in known:
-            known[picture_id].update(objects=record["objects"], verdict_of=picture_id)
+            known[picture_id].update(record)
         else:
             labelled.images[split_of(picture_id)].append(record)
     return labelled
@@ -98,6 +101,14 @@ def _objects(answer: dict[str, Any], verdict: dict[str, Any]) -> list[dict]:
         caption = {"caption": added["sentence"]} if added.get("sentence") else {}
         found.append((1, {"class": added["class"], "box": added["box"], "attributes": {"decision": "add", **by}, **caption}))
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _undecided(answer: dict[str, Any], verdict: dict[str, Any]) -> int:
+    """Of the refined engine, or of the baseline where only that was asked for."""
+    engine = "refined" if "refined" in answer["detections"] else "baseline"
+    decided = {decision["detection"] for decision in verdict["decisions"]}
+    found, limit = answer["detections"].get(engine, []), answer["thresholds"].get(engine, 1.0)
+    return sum(one["score"] >= limit and one["id"] not in decided for one in found)
 
 
 def _is_there(one: dict, before: list[dict]) -> bool:

@@ -74,8 +74,9 @@ class Store:
                 os.link(str(file), path, src_dir_fd=own, follow_symlinks=True)
         finally:
             os.close(file)
-        with _folder(path.parent) as folder:
-            os.fsync(folder)
+        for place in (path.parent, path.parent.parent):  # which may be a new one there
+            with _folder(place) as folder:
+                os.fsync(folder)
 
     def add_inspection(self, answer: dict[str, Any], worth: dict[str, float | None]) -> int:
         """Append the answer about a picture; worth: uncertainty, novelty and score. Raises sqlite3.Error."""

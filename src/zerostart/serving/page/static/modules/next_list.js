@@ -45,7 +45,13 @@ function row({ id, file_name: name, uncertainty, novelty }) {
 }
 
 async function choose(id) {
-  await open(id);
+  try {
+    await open(id);
+  } catch (reason) {
+    if (!(reason instanceof Problem)) throw reason;
+    byId("intake-said").textContent = reason.message;
+    return;
+  }
   if (innerWidth < 760) byId("stage-title").focus();
 }
 
