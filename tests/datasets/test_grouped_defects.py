@@ -199,7 +199,7 @@ def test_labelme_names_photos_files_shapes_and_sizes(tmp_path):
             path = tmp_path / f"zona1_ko_2_3_{number}_zona_{zone}_labelDANO_modificado.json"
             path.write_text(json.dumps(files[number]))
     Image.new("L", (20, 10)).save(tmp_path / "photo.jpg")
-    params = RetrievalParams.model_construct(layout="zones", query_share=0.5, seed=0)
+    params = RetrievalParams.model_construct(layout="zones", val_share=0.25, test_share=0.25, seed=0)
     heading, kinds = refusal(checked_photos, tmp_path, params)
     assert heading == f"{tmp_path}: 10 defects"
     assert kinds.keys() == {
