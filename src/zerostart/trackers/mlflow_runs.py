@@ -1,7 +1,7 @@
 """Records as MLflow runs, each written once.
 
-A run carries its revision and a digest of what is to be written from the moment it exists, and is `FINISHED` only at the end: one
-that was begun and not ended is written again from its start, which MLflow takes as the same values. So a kill, or a server
+A run carries its revision and a digest of what is to be written from the moment it exists, and is `FINISHED` only at the end:
+one that was begun and not ended is written again from its start, which MLflow takes as the same values. So a kill, or a server
 that goes away, leaves nothing that the next export does not complete.
 """
 

@@ -65,17 +65,20 @@ def read_record(revision: Revision) -> RunRecord:
         where, file = f"{path} of {revision.name}", PurePosixPath(path)
         if file.name == "params.yaml":
             prefix = "" if len(file.parts) == 1 else f"{file.parent.name}/"
-            found = parse_yaml(_text(revision, path), where)
-            _add(params, {f"{prefix}{key}": _written(value, where) for key, value in _flat(found, where, lists=False)}, where)
+            for key, value in _flat(parse_yaml(_text(revision, path), where) or {}, where, lists=False):
+                _add(params, f"{prefix}{key}", _written(value, where), where)
         elif file.parts[0] == "metrics" and file.suffix == ".json":
             content = parse_json(_text(revision, path), where)
             stem = str(file.relative_to("metrics").with_suffix(""))
-            _add(metrics, {f"{stem}/{key}": float(value) for key, value in _flat(content, where) if _is_number(value)}, where)
-            if isinstance(content, dict) and isinstance(epoch := content.get("best_epoch"), int):
+            for key, value in _flat(content, where):
+                if _is_number(value):
+                    _add(metrics, f"{stem}/{key}", float(value), where)
+            if isinstance(epoch := content.get("best_epoch"), int):
                 chosen[stem] = epoch
         elif file.parts[0] == "plots" and file.suffix == ".csv":
             stem = str(file.relative_to("plots").with_suffix(""))
-            _add(curves, {f"curves/{stem}/{key}": points for key, points in _curves(_text(revision, path), where)}, where)
+            for key, points in _curves(_text(revision, path), where):
+                _add(curves, f"curves/{stem}/{key}", points, where)
     if clash := metrics.keys() & curves.keys():
         raise InputError(f"{min(clash)!r} of {revision.name}: is a metric and a curve; one of them is expected")
     time = 1000 * int(git("show", "-s", "--format=%ct", revision.commit))
@@ -103,8 +106,6 @@ def _is_number(value: Any) -> bool:
 
 def _flat(value: Any, where: str, lists: bool = True) -> Iterator[tuple[str, Any]]:
     """Dotted names and values of nested mappings, as DVC shows them; lists: intervals are taken apart, others left out."""
-    if value is None:  # an empty file
-        return
     if not isinstance(value, dict):
         raise InputError(f"{where}: is {shown(value)}; names and values are expected")
     for key, item in value.items():
@@ -144,16 +145,15 @@ def _curves(text: str, where: str) -> Iterator[tuple[str, list[tuple[int, float]
         yield name, [(int(row[0]), float(row[column])) for row in rows if row[column]]
 
 
-def _add(known: dict[str, Any], more: dict[str, Any], where: str) -> None:
-    """Under names that MLflow takes; raises InputError where two become one."""
-    for name, value in more.items():
-        if (accepted := accepted_name(name)) in known:
-            raise InputError(f"{where}: {shown(name)} has the same name as another value; different names are expected")
-        known[accepted] = value
+def _add(known: dict[str, Any], name: str, value: Any, where: str) -> None:
+    """Under a name that MLflow takes; raises InputError where two become one."""
+    if (accepted := accepted_name(name)) in known:
+        raise InputError(f"{where}: {shown(name)} has the same name as another value; different names are expected")
+    known[accepted] = value
 
 
 def accepted_name(name: str) -> str:
-    """A name in characters that MLflow takes (letters of any script, digits, `_`, `-`, `.`, ` `, `/`), of a length that it takes.
+    """A name as MLflow takes it: letters of any script, digits, `_`, `-`, `.`, ` ` and `/`, and not too many of them.
 
     Any other character becomes its code point; so do slashes and dots that would make a path of another name.
     """
