@@ -17,14 +17,21 @@ def git(*arguments: str) -> str:
 
 
 def write_results(seed: int) -> None:
-    """Numbers that no rounding of floats to fewer digits would leave alone, another set for each seed."""
+    """Numbers that no rounding of floats to fewer digits would leave alone, another set for each seed.
+
+    Data set, mirror images, thresholds and temperatures are those of `refined_sample.settings`.
+    """
     for folder in ("metrics/tagging", "plots/images", "pipelines/tagging"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    Path("params.yaml").write_text(f"dataset: parts\nseed: {seed}\nlive: false\nlr:\n  warmup: 0.00002\n")
+    Path("params.yaml").write_text(
+        f"dataset: parts\nseed: {seed}\nlive: false\ntest_flips: all\nmerge_iou: 0.8\nlr:\n  warmup: 0.00002\n"
+    )
     Path("pipelines/tagging/params.yaml").write_text("epochs: 7\n")
     evaluate = {
         "composite": 0.9 + seed / 7e6,
         "interval": {"composite": {"low": -0.003194 - seed * 1e-6, "high": 0.029076}},
+        "threshold": {"baseline": 0.3, "refined": 0.2},
+        "temperature": {"baseline": 1.0, "refined": 1.0},
         "verdict": "better",
     }
     Path("metrics/evaluate.json").write_text(json.dumps(evaluate))

@@ -178,21 +178,18 @@ def test_a_deleted_experiment_and_a_file_that_is_no_database(client, run, tmp_pa
 
 def test_a_graph_is_registered_once_and_only_for_the_revision_it_was_exported_from(client, run, tmp_path, monkeypatch):
     """MLflow gives back the graph that was registered, ready to run."""
+    import mlflow
     import onnx
+    from refined_sample import refined_sample
 
-    settings = {"dataset": "parts", "image_size": 2, "classes": ["dent"]}  # what `write_results` says of the data set
-    helper = onnx.helper
-    pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, ["batch", 3, 2, 2])
-    outputs = [helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None) for name in ("boxes", "scores", "labels")]
-    nodes = [helper.make_node("Identity", ["pixels"], [output.name]) for output in outputs]
-    graph = helper.make_graph(nodes, "g", [pixels], outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    for name, about in (("exported", settings), ("foreign", settings | {"test_flips": "all"})):
-        helper.set_model_props(model, {"zerostart": json.dumps(about)})
+    from zerostart.inference.export_graph import Graph, write_onnx
+
+    exports = {"exported": {}, "foreign": {"threshold": {"baseline": 0.3, "refined": 0.25}}}
+    for name, changes in exports.items():
         (tmp_path / name).mkdir()
-        onnx.save(model, tmp_path / name / "model.onnx")
+        write_onnx(Graph(refined_sample(**changes)), tmp_path / name / "model.onnx")
 
-    with pytest.raises(InputError, match="its test_flips is 'all', that of exp-0 None"):
+    with pytest.raises(InputError, match=r"foreign: its threshold is .*0\.25}, that of exp-0 .*0\.2}"):
         run("--rev", "exp-0", "--model", tmp_path / "foreign")
     with pytest.raises(InputError, match="--model: one graph is of one revision, 10 are asked for"):
         run("--all-experiments", "--model", tmp_path / "exported")
@@ -204,8 +201,6 @@ def test_a_graph_is_registered_once_and_only_for_the_revision_it_was_exported_fr
     assert stored(tmp_path) == before
     (version,) = client.search_model_versions("name = 'zerostart-parts'")
     assert version.tags["zerostart.revision"] == resolve(["exp-0"])[0].commit
-    import mlflow
-
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", client.tracking_uri)
     assert mlflow.onnx.load_model(version.source).graph == onnx.load(tmp_path / "exported/model.onnx").graph
 
