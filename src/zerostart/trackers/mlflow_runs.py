@@ -27,6 +27,7 @@ for _name, _value in {
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from zerostart.errors import InputError, shown  # noqa: E402
 from zerostart.trackers.run_record import RunRecord  # noqa: E402
@@ -99,8 +100,10 @@ class Runs:
         """What MLflow and the server raise becomes one sentence."""
         try:
             yield
-        except (MlflowException, OSError) as error:
-            reason = shown(without_password(" ".join(str(error).split())), 300, quoted=False)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            # SQLAlchemy's errors end with the statement and its address on the web
+            text = without_password(" ".join(str(error).partition("\n[SQL: ")[0].split()))
+            reason = shown(text, 300, quoted=False)
             raise InputError(f"{self.uri}: {reason}; what is there stays, and the same command completes it later") from None
 
 
