@@ -17,6 +17,8 @@
 # make baseline DATASET=neu-det  train a detector and make it the frozen baseline
 # make faults                    kill every stage and command 300 times and see that each recovers (docs/reliability.md)
 # make mutants                   make core lines wrong, one by one: do the tests notice?
+# make mlflow-ui                 the runs that `python -m zerostart.mlflow` wrote, in a browser (an environment of its own; docs/experiments.md)
+# make test-mlflow               its tests, with MLflow in an environment of its own beside .venv
 # make doctor                    is this checkout ready, and what comes next?
 # Each sets up .venv first when it is missing or older than requirements.lock. An own environment: make VENV=/path repro
 PYTHON ?= python3
@@ -29,7 +31,7 @@ export PYTHONPATH := src
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help repro retrieval test faults mutants lint report check-lock verify publish ablation novel tagging bench bench-retrieval \
-  bench-tagging bench-serving serve test-serving test-browser baseline doctor clean FORCE
+  bench-tagging bench-serving serve test-serving test-browser mlflow-ui test-mlflow baseline doctor clean FORCE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -134,6 +136,28 @@ baseline: $(INSTALLED)
 	dvc repro pipelines/detector/dvc.yaml:detector@$(DATASET)
 	mkdir -p data/baselines/$(DATASET)
 	cp models/detector/$(DATASET)/* data/baselines/$(DATASET)/
+
+# The whole of MLflow needs an older pyarrow than the lock has.
+MLFLOW = $(shell sed -n 's/^mlflow-skinny==\([0-9.]*\).*/\1/p' requirements-mlflow.in)
+.venv-mlflow-ui/installed-$(MLFLOW):
+	$(PYTHON) -m venv --clear .venv-mlflow-ui
+	.venv-mlflow-ui/bin/python -m pip install --quiet --disable-pip-version-check mlflow==$(MLFLOW)
+	touch $@
+
+MLFLOW_STORE ?= sqlite:///runs/mlflow.db
+mlflow-ui: .venv-mlflow-ui/installed-$(MLFLOW)
+	MLFLOW_DISABLE_TELEMETRY=true .venv-mlflow-ui/bin/mlflow ui --backend-store-uri $(MLFLOW_STORE)
+
+# .venv holds what the lock says and nothing else; this environment sees its packages, and has MLflow in addition.
+.venv-mlflow/installed.in: requirements-mlflow.in $(INSTALLED)
+	$(VENV)/bin/python -m venv --clear .venv-mlflow
+	$(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > `.venv-mlflow/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/packages.pth
+	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mlflow.in -c requirements.lock
+	cp requirements-mlflow.in $@
+
+test-mlflow: .venv-mlflow/installed.in
+	.venv-mlflow/bin/python -m pytest -q tests/trackers
 
 $(INSTALLED): FORCE
 	@cmp --silent requirements.lock $@ || { \

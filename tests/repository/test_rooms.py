@@ -25,6 +25,7 @@ FLOW = [
     "novel",
     "sweeps",
     "review",
+    "trackers",
     "checkup",
     "retrieval",
     "tagging",

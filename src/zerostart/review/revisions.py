@@ -95,3 +95,18 @@ def uncommitted() -> list[str]:
     """Files of the workspace that differ from the last commit, or are not in git though not ignored."""
     entries = git("status", "--porcelain", "-z", "--no-renames").split("\0")
     return sorted(entry[3:] for entry in entries if entry)
+
+
+def experiments() -> list[Revision]:
+    """All finished experiments of DVC, of every commit, the oldest first; queued and failed ones are no revisions."""
+    git("rev-parse", "--verify", "HEAD")
+    try:
+        with Repo() as repo:
+            named = [one for ones in repo.experiments.ls(all_commits=True).values() for one in ones]
+    except DvcException as error:
+        raise InputError(f"{' '.join(str(error).split())}; a repository of git and DVC is expected here") from None
+    revisions = {commit: Revision(name, commit) for name, commit in named}
+    if not revisions:
+        return []
+    in_order = git("rev-list", "--no-walk=sorted", "--reverse", *revisions).split()
+    return [revisions[commit] for commit in in_order]
