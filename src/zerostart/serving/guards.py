@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import ipaddress
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ BODY_SECONDS = 120.0
 MOST_JSON = 4 << 20
 """Bytes of a body that is no upload."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 << 20
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CSP = (
     "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -64,8 +64,10 @@ class SameOriginAndToken:
     def _refused(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.token is None and _name(host) not in LOOPBACK:  # with one, a proxy's name may lead here
-            return Refusal(403, "the server listens on this machine only, and answers to 127.0.0.1 and localhost")
+        if self.token is None and not is_loopback(_name(host)):  # with one, a proxy's name may lead here
+            return Refusal(
+                403, "the server listens on this machine only, and answers to localhost and to addresses such as 127.0.0.1"
+            )
         if origin is not None and _netloc(origin) != host.lower():
             return Refusal(403, "requests from pages of another origin are not answered")
         if self.token is None or not scope["path"].startswith("/v1"):
@@ -78,6 +80,14 @@ class SameOriginAndToken:
         )
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address, of IPv6 in brackets or without, is this machine's own; no name is looked up."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _name(host: str) -> str:
