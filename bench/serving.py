@@ -59,12 +59,22 @@ def load(client: httpx.Client, clients: int, fields: dict[str, str], count: int 
 
 
 def start(store: str) -> tuple[subprocess.Popen, httpx.Client, float]:
-    """A server, a client, and the seconds until it could answer."""
+    """A server, a client, and the seconds until it could answer; ends with a sentence where nothing is there to be served."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "zerostart.serve", "--port", "0", "--store", store]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    client = httpx.Client(base_url=process.stdout.readline().strip(), timeout=120, trust_env=False)
+    address = process.stdout.readline().strip()
+    if not address.startswith("http://"):
+        raise SystemExit(f"the server ended with exit code {process.wait()} before it could be reached: {address}")
+    client = httpx.Client(base_url=address, timeout=120, trust_env=False)
     while client.get("/readiness").status_code != 200:
+        settings = client.get("/v1/settings")  # 503 until the models were looked for
+        if settings.status_code == 200 and not any(settings.json()["versions"].values()):
+            process.terminate()
+            process.wait()
+            raise SystemExit(
+                f"no model is there to be measured: {'; '.join(one['sentence'] for one in settings.json()['missing'])}"
+            )
         time.sleep(0.05)
     return process, client, time.perf_counter() - started
 

@@ -1,7 +1,6 @@
 """The inspection page and its REST API: `python -m zerostart.serve [--port 8000 --host 127.0.0.1 --token … --store FOLDER]`."""
 
 import argparse
-import ipaddress
 import resource
 import signal
 from pathlib import Path
@@ -12,6 +11,7 @@ import uvicorn
 from zerostart.errors import InputError, run_stage
 from zerostart.serving.app import make_app
 from zerostart.serving.connections import Connection
+from zerostart.serving.guards import is_loopback
 from zerostart.serving.parts import Places
 from zerostart.serving.service import Limits, Service
 from zerostart.serving.store import Store
@@ -20,13 +20,6 @@ DRAIN = 20
 """Seconds that requests have to end once the server is told to."""
 MOST_CONNECTIONS = 1000
 LEAST_TOKEN = 16
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _arguments() -> argparse.Namespace:

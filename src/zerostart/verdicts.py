@@ -38,7 +38,7 @@ def _check_card(path: Path) -> None:
 
 def _sentence(name: str, labelled: Labelled, like: Card) -> str:
     counts = "; ".join("{} {} pictures, {} objects".format(split, *labelled.counts(split)) for split in SPLITS)
-    twice = f"\n{labelled.twice} boxes were accepted of both engines, and are there once" if labelled.twice else ""
+    twice = f"\n{labelled.twice} objects were kept of both engines, and are there once" if labelled.twice else ""
     left = labelled.undecided
     undecided = f"\n{left} detections at or above the threshold were neither accepted nor rejected: no objects" if left else ""
     baseline = "" if Path("data/baselines", name).is_dir() else f" -S baseline=data/baselines/{like.name}"

@@ -225,6 +225,7 @@ def test_a_token_is_asked_for_once_and_a_bare_server_says_what_it_lacks(browser,
         page.goto(server.address)
         for value in ("wrong", TOKEN):
             expect(page.get_by_role("dialog")).to_be_visible()
+            expect(page.get_by_text("The server refused this token")).to_be_visible(visible=value == TOKEN)
             page.get_by_label("Token", exact=True).fill(value)
             page.get_by_role("button", name="Use it").click()
         for target in ("repro", "retrieval", "tagging"):

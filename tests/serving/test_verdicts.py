@@ -17,7 +17,7 @@ from zerostart.datasets.checks import import_dataset
 from zerostart.errors import InputError
 from zerostart.serving.frames import memory_file, write_all
 from zerostart.serving.judgements import Verdict, checked
-from zerostart.serving.labelled import split_of
+from zerostart.serving.labelled import collect, split_of
 from zerostart.serving.refusals import Refusal
 from zerostart.serving.store import Store, sha256_of
 
@@ -97,7 +97,7 @@ def test_verdicts_become_a_data_set(folder):
     judged(Store(folder / "inspections"), 30)
     sentence = run_command(verdicts_module, folder, "mine")
     assert "dvc exp run -S dataset=mine -S baseline=data/baselines/parts" in sentence
-    assert "30 boxes were accepted of both engines" in sentence
+    assert "30 objects were kept of both engines" in sentence
     assert "30 detections at or above the threshold were neither accepted nor rejected" in sentence  # refined:3
     with contextlib.chdir(folder):
         imported = import_dataset(load_card("mine"), "data/raw/mine")
@@ -110,6 +110,31 @@ def test_verdicts_become_a_data_set(folder):
             # x, y, width, height by hand from the corners above
             assert boxes == {("crack", 5, 5, 25, 25), ("dent", 2, 2, 10, 40), ("scratch", 70, 1, 9, 39)}
             assert (image["width"], image["height"]) == SIZE
+
+
+def test_only_boxes_of_two_engines_are_one_object(folder):
+    """Two of one engine, two added ones, and an added one on an accepted one stay, however much they overlap."""
+    decisions = [
+        {"detection": "refined:0", "decision": "accept"},
+        {"detection": "baseline:0", "decision": "accept"},  # IoU 25 · 25 / (25 · 26) = 0.96 with refined:0: one object
+        {"detection": "refined:1", "decision": "correct", "box": [40, 10, 60, 31]},
+        {"detection": "refined:3", "decision": "correct", "box": [40, 10, 60, 30]},
+    ]
+    added = [{"class": "crack", "box": [5, 5, 30, 30]}, {"class": "crack", "box": [5, 5, 30, 29]}]
+    store = Store(folder / "inspections")
+    judged(store, 1, {"decisions": decisions, "added": added})
+    with contextlib.chdir(folder):
+        labelled = collect(store, load_card("parts"))
+    (record,) = [image for images in labelled.images.values() for image in images]
+    found = sorted((one["attributes"].get("detection", "added"), *one["box"]) for one in record["objects"])
+    assert found == [
+        ("added", 5, 5, 30, 29),
+        ("added", 5, 5, 30, 30),
+        ("refined:0", 5, 5, 30, 30),
+        ("refined:1", 40, 10, 60, 31),
+        ("refined:3", 40, 10, 60, 30),
+    ]
+    assert labelled.twice == 1
 
 
 def test_attributes_and_captions_are_kept(folder):

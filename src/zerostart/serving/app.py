@@ -105,19 +105,19 @@ def _inspections(app: FastAPI, service: Service, store: Store) -> None:
     @app.post("/v1/inspections", openapi_extra=FORM, response_model=wire.Inspection)
     async def inspect(request: Request) -> JSONResponse:
         """Look at a picture: detections with reasons, the nearest cases, tags."""
-        with await read_upload(request, store) as upload:
-            async with service.place():
-                size, pixels = await service.decode(upload.file, "pixels")
-                try:
-                    look = upload.look.model_dump()
-                    reply = await service.ask({"do": "inspect", "size": size, "look": look}, [pixels])
-                finally:
-                    os.close(pixels)
-            picture_id = await run_in_threadpool(sha256_of, upload.file)
+        # Into memory only in its turn: who waits, or is told to come again, has taken none.
+        async with read_upload(request, store) as upload, service.place(), upload.in_memory() as file:
+            size, pixels = await service.decode(file, "pixels")
+            try:
+                look = upload.look.model_dump()
+                reply = await service.ask({"do": "inspect", "size": size, "look": look}, [pixels])
+            finally:
+                os.close(pixels)
+            picture_id = await run_in_threadpool(sha256_of, file)
             answer = {"id": picture_id, **reply}
             answer["picture"] |= {"file_name": upload.name}
             answer["part"] = upload.look.part
-            await run_in_threadpool(store.add_picture, picture_id, upload.file)
+            await run_in_threadpool(store.add_picture, picture_id, file)
             temperatures = (service.about or {}).get("temperatures", {})
             number = await run_in_threadpool(store.add_inspection, answer, worth(answer, temperatures))
         return JSONResponse(answer | {"number": number})

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import ipaddress
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -15,8 +16,11 @@ BODY_SECONDS = 120.0
 """For the whole body of a request."""
 MOST_JSON = 4 << 20
 """Bytes of a body that is no upload."""
+MOST_TOGETHER = 512 << 20
+"""Bytes of all bodies that are read or whose requests are not answered yet."""
+AGAIN = 5
+"""Seconds after which a client may come again."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 << 20
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CSP = (
     "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -64,8 +68,10 @@ class SameOriginAndToken:
     def _refused(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.token is None and _name(host) not in LOOPBACK:  # with one, a proxy's name may lead here
-            return Refusal(403, "the server listens on this machine only, and answers to 127.0.0.1 and localhost")
+        if self.token is None and not is_loopback(_name(host)):  # with one, a proxy's name may lead here
+            return Refusal(
+                403, "the server listens on this machine only, and answers to localhost and to addresses such as 127.0.0.1"
+            )
         if origin is not None and _netloc(origin) != host.lower():
             return Refusal(403, "requests from pages of another origin are not answered")
         if self.token is None or not scope["path"].startswith("/v1"):
@@ -78,6 +84,14 @@ class SameOriginAndToken:
         )
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address, of IPv6 in brackets or without, is this machine's own; no name is looked up."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _name(host: str) -> str:
@@ -95,12 +109,15 @@ def _netloc(origin: str) -> str:
 class BoundedBody:
     """A body that is too large or takes too long is given up and its connection closed, before the rest of it is read.
 
+    So is one for which the bodies of others leave no room: a thousand connections may each send one.
+
     Starlette's RequestBodyLimitMiddleware leaves the connection open: uvicorn would take in a whole gigabyte to throw it away.
     """
 
-    def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS):
-        """most: bytes of an upload, the body of `POST /v1/inspections`."""
-        self.app, self.most, self.seconds = app, most, seconds
+    def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS, together: int = MOST_TOGETHER):
+        """most: bytes of an upload, the body of `POST /v1/inspections`; together: of all bodies at a time."""
+        self.app, self.most, self.seconds, self.together = app, most, seconds, together
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -120,9 +137,12 @@ class BoundedBody:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError:
                 raise Refusal(408, f"the request was not here within {self.seconds:g} seconds", close=True) from None
-            size += len(message.get("body", b""))
+            size += (more := len(message.get("body", b"")))
+            self._held += more
             if size > most:
                 raise too_large
+            if self._held > self.together:
+                raise Refusal(503, "too many pictures are being sent at once; try again in a few seconds", AGAIN, close=True)
             complete = not message.get("more_body", False)
             return message
 
@@ -138,8 +158,11 @@ class BoundedBody:
 
         if length > most:
             await too_large.answer(scope, receive, closing)
-        else:
+            return
+        try:
             await self.app(scope, bounded, closing)
+        finally:
+            self._held -= size
 
 
 async def _linger(receive: Receive) -> None:

@@ -21,7 +21,8 @@ from zerostart.serving.store import Store
 SHARES = {"train": 0.7, "val": 0.85, "test": 1.0}
 """Up to which part of the range of hashes a split reaches: 70, 15 and 15 % of the pictures."""
 SAME = 0.7
-"""Boxes of one class that overlap by more are one object, which both engines found."""
+"""Accepted boxes of one class and of two engines that overlap by more are one object."""
+ENGINES = {"baseline", "refined"}
 SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif", "WEBP": ".webp"}
 
 
@@ -34,7 +35,7 @@ class Labelled:
     images: dict[str, list[dict]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     """COCO images of each split, with `source` (the file to copy) and `objects` (COCO annotations without ids)."""
     twice: int = 0
-    """Boxes that were accepted of both engines."""
+    """Objects that were kept of both engines."""
     undecided: int = 0
     """Detections at or above their threshold on which nothing was said: no objects."""
 
@@ -112,8 +113,15 @@ def _undecided(answer: dict[str, Any], verdict: dict[str, Any]) -> int:
 
 
 def _is_there(one: dict, before: list[dict]) -> bool:
-    same = [other["box"] for other in before if other["class"] == one["class"]]
+    """Whether the other engine found it too. Two boxes of one engine, or an added one, were meant as two objects."""
+    engine = _engine(one)
+    same = [other["box"] for other in before if other["class"] == one["class"] and {engine, _engine(other)} == ENGINES]
     return bool(same) and bool(iou_matrix(_xywh([one["box"]]), _xywh(same)).max() > SAME)
+
+
+def _engine(one: dict) -> str:
+    """Of an object of a verdict; empty for an added one."""
+    return one["attributes"].get("detection", "").partition(":")[0]
 
 
 def _xywh(boxes: list[Any]) -> np.ndarray:

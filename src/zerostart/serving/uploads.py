@@ -1,9 +1,12 @@
-"""The form of an inspection: read with bounds on everything, the picture into a file in memory."""
+"""The form of an inspection: read with bounds on everything; the picture goes into memory when its turn comes."""
 
 import os
 import re
 import shutil
 import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import Request
@@ -53,19 +56,23 @@ FORM = {
 
 
 class Upload:
-    """A picture that was sent, and how to look at it."""
+    """A picture that was sent, on disk where it is large, and how to look at it."""
 
-    def __init__(self, file: int, name: str | None, look: Look):
-        self.file, self.name, self.look = file, name, look
+    def __init__(self, source: BinaryIO, name: str | None, look: Look):
+        self.source, self.name, self.look = source, name, look
 
-    def __enter__(self) -> "Upload":
-        return self
+    @asynccontextmanager
+    async def in_memory(self) -> AsyncIterator[int]:
+        """A file in memory with the picture."""
+        file = await run_in_threadpool(_in_memory, self.source)
+        try:
+            yield file
+        finally:
+            os.close(file)
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self.file)
 
-
-async def read_upload(request: Request, store: Store) -> Upload:
+@asynccontextmanager
+async def read_upload(request: Request, store: Store) -> AsyncIterator[Upload]:
     """The form of `POST /v1/inspections`: a picture, or the id of one that the store has; raises Refusal."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refusal(415, "a form (multipart/form-data) with the file `picture` is expected")
@@ -79,25 +86,27 @@ async def read_upload(request: Request, store: Store) -> Upload:
         picture, known = form.get("picture"), form.get("id")
         look = _look({name: form.getlist(name) for name in form if name not in ("picture", "id")})
         if picture is None and isinstance(known, str):
-            return await run_in_threadpool(_stored, store, known, look)
+            path, name = await run_in_threadpool(_stored, store, known)
+            with path.open("rb") as content:
+                yield Upload(content, name, look)
+            return
         if not isinstance(picture, UploadFile) or known is not None:
             raise Refusal(
                 422, "the form has no file `picture` or more beside it; either it or the `id` of a known one is expected"
             )
         if not picture.size:
             raise Refusal(415, "the file `picture` is empty; a picture is expected")
-        file = await run_in_threadpool(_in_memory, picture.file)
-        return Upload(file, clean_name(picture.filename), look)
+        yield Upload(picture.file, clean_name(picture.filename), look)
     finally:
         await form.close()
 
 
-def _stored(store: Store, picture_id: str, look: Look) -> Upload:
+def _stored(store: Store, picture_id: str) -> tuple[Path, str | None]:
+    """File and name of a picture."""
     known = store.inspection(picture_id) if re.fullmatch("[0-9a-f]{64}", picture_id) else None
     if known is None or not (path := store.picture(picture_id)).is_file():
         raise Refusal(404, "the store has no picture with this `id`")
-    with path.open("rb") as content:
-        return Upload(_in_memory(content), known[1]["picture"]["file_name"], look)
+    return path, known[1]["picture"]["file_name"]
 
 
 def _look(fields: dict[str, list[Any]]) -> Look:

@@ -16,8 +16,12 @@ export class Problem extends Error {
 
 let asking = null;
 
-/** Ask for the token; all requests that were refused meanwhile wait for one answer. */
-function askForToken() {
+/**
+ * Ask for the token; all requests that were refused meanwhile wait for one answer. `refused`: the token that a request came
+ * with, or null; another one may have been given since.
+ */
+function askForToken(refused) {
+  if (!asking && sessionStorage.getItem(KEPT) !== refused) return true;
   asking ??= new Promise((done) => {
     const dialog = byId("token");
     const onClose = () => {
@@ -28,25 +32,24 @@ function askForToken() {
     };
     dialog.addEventListener("close", onClose, { once: true });
     byId("token-value").value = "";
+    byId("token-said").hidden = refused === null;
     dialog.showModal();
   });
   return asking;
 }
 
-function authorization() {
-  const token = sessionStorage.getItem(KEPT);
-  return token ? { Authorization: `Bearer ${token}` } : {};
-}
+const authorization = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 
 async function answered(path, options = {}) {
+  const token = sessionStorage.getItem(KEPT);
   let answer;
   try {
-    answer = await fetch(path, { ...options, headers: { ...options.headers, ...authorization() } });
+    answer = await fetch(path, { ...options, headers: { ...options.headers, ...authorization(token) } });
   } catch (reason) {
     if (reason.name === "AbortError") throw reason;
     throw new Problem(word("unreachable"), 0);
   }
-  if (answer.status === 401 && (await askForToken())) return answered(path, options);
+  if (answer.status === 401 && (await askForToken(token))) return answered(path, options);
   if (!answer.ok) throw problem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
   return answer;
 }
@@ -84,10 +87,11 @@ export async function pictureAddress(path, signal) {
 
 /** POST a form; `onProgress` gets 0..1 while it is sent (fetch cannot tell). */
 export async function upload(path, form, onProgress) {
+  const token = sessionStorage.getItem(KEPT);
   const { status, text, retryAfter } = await new Promise((done, failed) => {
     const call = new XMLHttpRequest();
     call.open("POST", path);
-    for (const [name, value] of Object.entries(authorization())) call.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(authorization(token))) call.setRequestHeader(name, value);
     call.upload.addEventListener("progress", (event) => event.lengthComputable && onProgress(event.loaded / event.total));
     call.addEventListener("load", () =>
       done({ status: call.status, text: call.responseText, retryAfter: call.getResponseHeader("Retry-After") }),
@@ -95,7 +99,7 @@ export async function upload(path, form, onProgress) {
     call.addEventListener("error", () => failed(new Problem(word("unreachable"), 0)));
     call.send(form);
   });
-  if (status === 401 && (await askForToken())) return upload(path, form, onProgress);
+  if (status === 401 && (await askForToken(token))) return upload(path, form, onProgress);
   if (status < 200 || status > 299) throw problem(status, text, retryAfter);
   return JSON.parse(text);
 }

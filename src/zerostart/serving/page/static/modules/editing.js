@@ -10,8 +10,9 @@ const SIDES = ["left", "top", "right", "bottom"];
 /** Of a new box, as a part of the picture's sides. */
 const NEW_BOX = 0.25;
 
-/** Begin with a finding (an entry of shown.js), or with a new box where it is null. */
+/** Begin with a finding (an entry of shown.js), or with a new box where it is null; what is open is finished first. */
 export function startEditing(finding) {
+  if ((finding && state.editing?.id === finding.id) || !settle()) return;
   const { width, height } = state.current.answer.picture;
   const middle = [width * (0.5 - NEW_BOX / 2), height * (0.5 - NEW_BOX / 2), width * (0.5 + NEW_BOX / 2), height * (0.5 + NEW_BOX / 2)];
   state.editing = {
@@ -21,6 +22,8 @@ export function startEditing(finding) {
     class: finding?.class ?? "",
     box: finding ? [...finding.box] : middle.map(Math.round),
     sentence: finding?.sentence ?? "",
+    /** Whether there is something to lose. */
+    isTouched: false,
   };
   state.editing.form = form(state.editing);
   state.selected = finding?.id ?? null;
@@ -30,7 +33,9 @@ export function startEditing(finding) {
 
 /** The handles or the fields moved the box. */
 export function setBox(box) {
+  if (!state.editing) return; // a new answer came while a handle was held
   state.editing.box = box;
+  state.editing.isTouched = true;
   const fields = state.editing.form.querySelectorAll("input[type=number]");
   box.forEach((value, index) => {
     if (fields[index] !== document.activeElement) fields[index].value = Math.round(10 * value) / 10;
@@ -65,7 +70,12 @@ function form(editing) {
     );
   return make(
     "form",
-    { class: "edit", onsubmit: (event) => (event.preventDefault(), finish()), onkeydown: (event) => event.key === "Escape" && leave() },
+    {
+      class: "edit",
+      oninput: () => (editing.isTouched = true),
+      onsubmit: (event) => (event.preventDefault(), focusFinding(apply())),
+      onkeydown: (event) => event.key === "Escape" && leave(),
+    },
     make("p", { class: "faint" }, word(editing.id === "new" ? "edit_new_hint" : "edit_hint")),
     make("label", {}, word("class"), choice),
     make("div", { class: "sides" }, SIDES.map(side)),
@@ -93,7 +103,8 @@ function typed(index, value) {
     setBox(box);
 }
 
-function finish() {
+/** Put what is open into the verdict; returns the key of its finding. */
+function apply() {
   const { id, isAdded, class: name, box, sentence } = state.editing;
   const { verdict } = state.current;
   let key = id;
@@ -107,7 +118,29 @@ function finish() {
   state.editing = null;
   state.selected = key;
   tell("verdict");
-  focusFinding(key);
+  return key;
+}
+
+/**
+ * Finish what is open before something else takes its place: what was changed goes into the verdict, what was not is left.
+ * False where the form lacks something, which the browser then says beside the field.
+ */
+export function settle() {
+  const { editing } = state;
+  if (!editing) return true;
+  if (editing.isTouched) {
+    if (editing.form.isConnected && !editing.form.reportValidity()) return false; // not there: its detector is off the stage
+    apply();
+  } else {
+    state.editing = null;
+    tell("selected");
+  }
+  return true;
+}
+
+/** The same for a new answer, which does not wait: a new box without a class stays open. */
+export function settleForAnswer() {
+  if (state.editing?.isTouched && state.editing.class) apply();
 }
 
 export function leave() {

@@ -121,6 +121,7 @@ const ownButtons = (finding) => [
   iconButton(finding, "correct", "correct", () => startEditing(finding)),
   iconButton(finding, "remove", "remove", () => {
     state.current.verdict.remove(finding.id);
+    if (state.editing?.id === finding.id) state.editing = null;
     tell("verdict");
   }),
 ];

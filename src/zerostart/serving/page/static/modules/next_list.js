@@ -46,7 +46,7 @@ function row({ id, file_name: name, uncertainty, novelty }) {
 
 async function choose(id) {
   try {
-    await open(id);
+    if (!(await open(id))) return;
   } catch (reason) {
     if (!(reason instanceof Problem)) throw reason;
     byId("intake-said").textContent = reason.message;

@@ -2,6 +2,7 @@
 
 import { pictureAddress, Problem, request, upload } from "./api.js";
 import { byId } from "./dom.js";
+import { settle, settleForAnswer } from "./editing.js";
 import { state, tell } from "./state.js";
 import { UploadQueue } from "./upload_queue.js";
 import { Verdict } from "./verdict.js";
@@ -30,6 +31,9 @@ function entry(name, file) {
     /** Address of the upright picture in this browser. */
     address: null,
     verdict: new Verdict(),
+    /** Why the verdict could not be saved, or null; whether it is on its way. */
+    problem: null,
+    isSaving: false,
     /** Names of the views to look at when six are asked for; null: all. */
     views: null,
   };
@@ -44,8 +48,9 @@ export function take(files) {
   return files.length - taken.length;
 }
 
-/** Look at a picture, or look again with other options. */
+/** Look at a picture, or look again with other options; an open correction goes into its verdict first. */
 export function inspect(picture) {
+  if (state.current === picture) settleForAnswer();
   Object.assign(picture, { status: "waiting", progress: 0, said: "" });
   tell("pictures");
   return queue.add(picture).catch((reason) => {
@@ -58,7 +63,10 @@ export function inspect(picture) {
 export function forget(picture) {
   state.pictures = state.pictures.filter((one) => one !== picture);
   if (picture.address) URL.revokeObjectURL(picture.address);
-  if (state.current === picture) show(state.pictures.find((one) => one.answer) ?? null);
+  if (state.current === picture) {
+    state.editing = null; // goes with its picture
+    show(state.pictures.find((one) => one.answer) ?? null);
+  }
   tell("pictures");
 }
 
@@ -67,6 +75,7 @@ async function look(picture) {
   if (limit && !picture.id && picture.file.size > limit)
     throw new Problem(word("too_large", { size: megabytes(picture.file.size), limit: megabytes(limit) }), 413);
   const answer = await sent(picture);
+  if (state.current === picture) settleForAnswer(); // while its detections still have their ids
   if (picture.answer) picture.verdict.follow(picture.answer, answer);
   await receive(picture, answer);
   tell("looked");
@@ -132,7 +141,7 @@ async function storedVerdict(answer) {
   }
 }
 
-/** Open an inspection that the server has; raises Problem. */
+/** Open an inspection that the server has; raises Problem. Returns as `show`. */
 export async function open(id) {
   let picture = state.pictures.find((one) => one.id === id && one.answer);
   if (!picture) {
@@ -141,21 +150,30 @@ export async function open(id) {
     await receive(picture, answer);
     state.pictures.push(picture);
   }
-  show(picture);
+  return show(picture);
 }
 
-/** Put a picture on the stage; the page's address follows, so that a reload shows it again. */
+/**
+ * Put a picture on the stage; the page's address follows, so that a reload shows it again. False where an open correction
+ * lacks something: the picture on the stage stays.
+ */
 export function show(picture) {
   const isOther = state.current !== picture;
+  const isFinished = !isOther || settle();
+  if (isFinished) put(picture, isOther);
+  const address = state.current ? `#/${state.current.id}` : "";
+  if (location.hash !== address) history.replaceState(null, "", address || location.pathname);
+  tell("current");
+  tell("pictures");
+  return isFinished;
+}
+
+function put(picture, isOther) {
   state.current = picture;
-  state.editing = null;
+  if (isOther || state.editing?.id !== "new") state.editing = null;
   if (isOther) {
     state.threshold = {};
     state.hiddenViews = new Set();
   }
   state.selected = null;
-  const address = picture ? `#/${picture.id}` : "";
-  if (location.hash !== address) history.replaceState(null, "", address || location.pathname);
-  tell("current");
-  tell("pictures");
 }

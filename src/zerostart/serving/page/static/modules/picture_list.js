@@ -55,8 +55,7 @@ function row(picture) {
 
 /** On a narrow page the stage lies below the list: go there. */
 function choose(picture) {
-  show(picture);
-  if (innerWidth < 760) byId("stage-title").focus();
+  if (show(picture) && innerWidth < 760) byId("stage-title").focus();
 }
 
 function status(picture) {

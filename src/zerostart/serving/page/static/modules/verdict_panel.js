@@ -2,16 +2,14 @@
 
 import { Problem, request } from "./api.js";
 import { byId } from "./dom.js";
+import { settle } from "./editing.js";
 import { show } from "./picture.js";
 import { judgedEngine, shown } from "./shown.js";
 import { on, state, tell } from "./state.js";
 import { word } from "./words.js";
 
-let problem = null;
-
 export function startVerdictPanel() {
   on("current", () => {
-    problem = null;
     byId("sentence").value = state.current?.verdict.sentence ?? "";
   });
   on("current shown verdict language pictures", draw);
@@ -21,25 +19,28 @@ export function startVerdictPanel() {
   });
   byId("save").addEventListener("click", save);
   byId("next-picture").addEventListener("click", () => {
-    show(following());
-    byId("stage-title").focus();
+    if (show(following())) byId("stage-title").focus();
   });
-  window.addEventListener("beforeunload", (event) => state.pictures.some(({ verdict }) => verdict.changed) && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => {
+    if (state.editing?.isTouched || state.pictures.some(({ verdict }) => verdict.changed)) event.preventDefault();
+  });
 }
 
 function draw() {
   const { current } = state;
   byId("verdict-panel").hidden = !current;
   if (!current) return;
-  const { verdict } = current;
+  const { verdict, problem } = current;
   const findings = shown(judgedEngine());
   const judged = findings.filter(({ decision }) => decision).length;
   byId("verdict-count").textContent = word("judged_of", { judged, all: findings.length, added: verdict.added.length });
-  const said = problem ?? (verdict.changed ? word("not_saved") : verdict.number === null ? "" : word("saved", { number: verdict.number }));
+  const isSaved = !problem && !current.isSaving && !verdict.changed && verdict.number !== null;
+  const said = problem ?? (verdict.changed ? word("not_saved") : isSaved ? word("saved", { number: verdict.number }) : "");
   if (byId("verdict-said").textContent !== said) byId("verdict-said").textContent = said;
+  byId("save").disabled = current.isSaving;
   byId("next-picture").hidden = !following();
   byId("verdict-said").classList.toggle("error", problem !== null);
-  byId("verdict-said").classList.toggle("good", !problem && !verdict.changed && verdict.number !== null);
+  byId("verdict-said").classList.toggle("good", isSaved);
 }
 
 /** The next picture of the list, from the one on the stage on, that has no verdict yet. */
@@ -50,19 +51,21 @@ function following() {
 }
 
 async function save() {
-  const { id, answer, verdict } = state.current;
+  if (!settle()) return;
+  const picture = state.current; // another one may be on the stage when the answer comes
+  const { id, answer, verdict } = picture;
   const body = verdict.body(answer.number, byId("inspector").value.trim(), byId("part").value.trim());
   verdict.changed = false; // what is changed while the answer is on its way counts again
-  byId("save").disabled = true;
-  problem = null;
+  Object.assign(picture, { isSaving: true, problem: null });
+  tell("verdict");
   try {
     verdict.number = (await request(`/v1/inspections/${id}/verdict`, { body })).verdict;
   } catch (reason) {
     verdict.changed = true;
     if (!(reason instanceof Problem)) throw reason;
-    problem = reason.message;
+    picture.problem = reason.message;
   } finally {
-    byId("save").disabled = false;
+    picture.isSaving = false;
     tell("verdict");
   }
   tell("saved");
