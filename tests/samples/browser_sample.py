@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from live_server import encoded
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from served_sample import noise
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; `make test-browser` installs it")
@@ -42,6 +44,11 @@ def opened(browser: Browser, address: str, viewport: dict | None = None, **conte
     within.close()
     unexpected = [said for said in complaints if not EXPECTED.search(said)]
     assert not unexpected, unexpected
+
+
+def picture(seed: int, size: tuple[int, int] = (160, 120), name: str | None = None) -> dict:
+    """A file for :func:`give`."""
+    return {"name": name or f"part-{seed}.png", "mimeType": "image/png", "buffer": encoded(noise(size, seed))}
 
 
 def give(page: Page, *files: Path | dict) -> None:

@@ -3,28 +3,10 @@
 import re
 
 import pytest
-from browser_sample import answer_on_stage, chromium, give, needs_chromium, opened
-from live_server import encoded
+from browser_sample import answer_on_stage, give, needs_chromium, picture
 from playwright.sync_api import expect
-from served_sample import noise
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser, page_server):
-    with opened(browser, page_server.address) as shown:
-        yield shown
-
-
-def picture(seed: int) -> dict:
-    return {"name": f"part-{seed}.png", "mimeType": "image/png", "buffer": encoded(noise((160, 120), seed))}
 
 
 def begin(page, value: int = 3) -> str:

@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser_sample import NARROW, answer_on_stage, chromium, colours_at, give, needs_chromium, opened
-from live_server import encoded, live_server
+from browser_sample import NARROW, answer_on_stage, chromium, colours_at, give, needs_chromium, opened, picture
+from live_server import live_server
 from PIL import Image
 from playwright.sync_api import expect
-from served_sample import noise
 
 pytestmark = needs_chromium
 TOKEN = "a-token-of-the-tests"
@@ -23,10 +22,6 @@ def browser(tmp_path_factory):
     write_y4m(film, GREEN)
     with chromium("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}") as running:
         yield running
-
-
-def picture(seed: int, size=(160, 120)) -> dict:
-    return {"name": f"part-{seed}.png", "mimeType": "image/png", "buffer": encoded(noise(size, seed))}
 
 
 def write_y4m(path, colour, size=(320, 240), frames=10) -> None:

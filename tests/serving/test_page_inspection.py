@@ -4,28 +4,10 @@ import math
 import re
 
 import pytest
-from browser_sample import answer_on_stage, boxes_drawn, chromium, give, move_slider, needs_chromium, opened
-from live_server import encoded
+from browser_sample import answer_on_stage, boxes_drawn, give, move_slider, needs_chromium, picture
 from playwright.sync_api import expect
-from served_sample import noise
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser, page_server):
-    with opened(browser, page_server.address) as shown:
-        yield shown
-
-
-def picture(seed: int, size=(160, 120), name: str | None = None) -> dict:
-    return {"name": name or f"part-{seed}.png", "mimeType": "image/png", "buffer": encoded(noise(size, seed))}
 
 
 def boxes_of(answer: dict, engine: str, threshold: float | None = None) -> dict:

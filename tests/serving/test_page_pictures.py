@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from browser_sample import answer_on_stage, boxes_drawn, chromium, colours_at, give, needs_chromium, opened
+from browser_sample import answer_on_stage, boxes_drawn, colours_at, give, needs_chromium
 from live_server import encoded
 from PIL import Image
 from playwright.sync_api import expect
@@ -25,18 +25,6 @@ UNDONE = {
     8: Image.Transpose.ROTATE_270,
 }
 """EXIF 2.3, table of tag 274: what is stored for each orientation, from the upright picture."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser, page_server):
-    with opened(browser, page_server.address) as shown:
-        yield shown
 
 
 def upright(seed: int) -> Image.Image:
