@@ -5,7 +5,7 @@ is trained on `train`, its epoch, rate and exponent are chosen on `val` (epoch 0
 is judged on `test` once. `fitted on val` trains in five folds of `val` instead, which the detector has not been trained on.
 
     dvc exp run -S dataset=neu-det -S augment_views=3    # features of all four views of the training images
-    python bench/head_room.py                            # prints the table of docs/results.md; a quarter of an hour on one core
+    python bench/head_room.py                            # prints the table of docs/results.md; half an hour on one core
     python bench/head_room.py control                    # could the arms win, were there something to win?
 
 The control puts the truth among the features (IoU with the objects, distance to the nearest one) and judges on `val`.
@@ -355,7 +355,7 @@ def row(name: str, epochs: str, val: float, judged: list[dict[str, np.ndarray]],
 def with_truth(queries: Queries) -> Queries:
     """The same with what the arms are to learn among their features."""
     size = queries.boxes[..., 2:].clamp(min=1e-3).repeat(1, 1, 2)
-    offset = ((queries.nearest - queries.boxes) / size).clamp(-2, 2)
+    offset = ((queries.nearest - queries.boxes) / size).clamp(-0.2, 0.2)  # as far as deltas reach
     return queries._replace(features=torch.cat([queries.features, queries.quality, offset], dim=2))
 
 
