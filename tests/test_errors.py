@@ -75,6 +75,16 @@ def test_surroundings_that_do_not_hold_are_one_sentence(error, sentence):
     assert ended.value.code.startswith(sentence)
 
 
+def test_a_reader_that_is_gone_is_one_sentence():
+    """As `python -m zerostart.tag … | head -1`: no traceback, also not from the interpreter's last flush."""
+    code = "from zerostart.errors import run_stage; run_stage(lambda: 'x' * 1_000_000)"
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as closed:
+        done = subprocess.run([sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: what reads the output was closed before the end\n")
+
+
 STAGE = """
 import pathlib, time
 from zerostart.errors import run_stage

@@ -3,6 +3,8 @@
 import json
 import os
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -146,3 +148,26 @@ def test_a_sheet_replaces_nothing_but_a_sheet(tmp_path):
     assert Image.open(tmp_path / "sheet.png").getpixel((0, 0)) == (0, 0, 255)
     with pytest.raises(InputError, match="is the picture that is asked about"):
         check_sheet(tmp_path / "sheet.png", tmp_path / "sheet.png")
+
+
+def test_three_searches_at_once_leave_one_whole_sheet(tmp_path):
+    """Each writes its picture over that of the others, two hundred times; none fails, and nothing else is left."""
+    code = (
+        "import sys; from PIL import Image; from zerostart.outputs import write_sheet\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for _ in range(200): write_sheet('search.png', Image.new('L', (200, 200), int(sys.argv[1])))"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen([sys.executable, "-c", code, gray], cwd=tmp_path, **pipes) for gray in ("10", "20", "30")]
+    for process in running:
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in running:
+        process.communicate()
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert os.listdir(tmp_path) == ["search.png"]
+    with Image.open(tmp_path / "search.png") as sheet:
+        ((count, gray),) = sheet.getcolors()
+    assert count == 200 * 200 and gray in (10, 20, 30)
